@@ -1,42 +1,50 @@
 r"""Bridge transfer: when a second hop trained with stand-ins answers with an unseen partner.
 
-**Statement.** A linear second hop T with m outputs is known on states X, which stand-ins produce,
-and has slope at most τ outside their span. The columns of Z are an unseen partner's states, and P
-projects onto the span of X. Every learner errs on Z, for some such T, by at least τ√(Σ_{i≤m} σ_i((1
-− P)Z)²); the least-norm fit never errs by more.
+**Statement.** A linear second hop T with m outputs is known on the states X that stand-ins produce.
+Outside the span of X, the slope of T is at most τ. The columns of Z are an unseen partner's states,
+and P projects onto the span of X. For every learner there is such a T for which the learner's error
+on Z is at least τ√(Σ_{i≤m} σ_i((1 − P)Z)²). The error of the least-norm fit is never larger than
+this.
 
-At a prompt the residual stream holds its context :math:`x`, to which the active first hop adds its
-bridge: :math:`x + S x`. The second hop reads that state by a matrix. It is trained on the states
-:math:`X` of all prompts with stand-ins :math:`S_1, \dots, S_s`, with answers :math:`T X`, and
-evaluated at the states :math:`Z` of a partner's prompts. Let :math:`P` project orthogonally onto
-the columns of :math:`X`, and let all that is known of the :math:`m` rows of the wanted :math:`T`
-besides the examples be a bound on its slope outside them, :math:`\|T (1 - P)\|_2 \le \tau`. Then,
-whatever the examples' answers, every rule from examples to a matrix :math:`D` has for some such
-:math:`T`
+At a prompt the residual stream holds the prompt's context :math:`x`. The active first hop :math:`S`
+adds its bridge, so that the state is :math:`x + S x`. The second hop is a matrix that reads this
+state. It is trained on the states :math:`X` that the stand-ins :math:`S_1, \dots, S_s` produce at
+all training prompts, with answers :math:`T X`. It is evaluated at the states :math:`Z` of a
+partner's prompts. Let :math:`P` project orthogonally onto the span of the columns of :math:`X`.
+Besides the examples, only a bound on the slope of the wanted :math:`T`, which has :math:`m` rows,
+is known: :math:`\|T (1 - P)\|_2 \le \tau` for a number :math:`\tau > 0`. A learner is a rule that
+turns examples into a matrix :math:`D`. Then, whatever the examples' answers, for every learner
+there is such a :math:`T` with
 
 .. math::
-    \|D Z - T Z\|_F \;\ge\; \tau \Bigl(\sum_{i \le m} \sigma_i\bigl((1 - P) Z\bigr)^2\Bigr)^{1/2},
+    \|D Z - T Z\|_F \;\ge\; \tau \Bigl(\sum_{i \le m} \sigma_i\bigl((1 - P) Z\bigr)^2\Bigr)^{1/2}.
 
-and the least norm :math:`T X X^+`, which gradient descent from zero finds, errs by no more for any
-of them. So :math:`Z` is answered exactly for all values iff :math:`(1 - P) Z = 0`: iff each of the
-partner's states, its bridge with its context, combines states that stand-ins made.
+The least-norm fit :math:`T X X^+`, which gradient descent from zero finds, has an error of at most
+this bound for every such :math:`T`. So :math:`Z` can be answered exactly for all such :math:`T` iff
+:math:`(1 - P) Z = 0`. This holds iff each of the partner's states, context plus bridge, is a linear
+combination of states that the stand-ins produced.
 
-**Proof.** Let :math:`u_i` be the left singular vectors of :math:`(1 - P) Z` and :math:`N = \tau
-\sum_{i \le m} e_i u_i^\top (1 - P)`. Then :math:`N X = 0`, so :math:`T P + N` and :math:`T P - N`
-have the same examples, both are within :math:`\tau`, and the same :math:`D` answers both: its
-errors :math:`E \mp N Z`, :math:`E = D Z - T P Z`, have squares of mean :math:`\|E\|_F^2 + \|N
-Z\|_F^2`, and :math:`\|N Z\|_F` is the right side. The least norm is :math:`T P`, which errs by
-:math:`T (1 - P) Z`; the product of a matrix of :math:`m` rows and norm :math:`\tau` with :math:`(1
-- P) Z` has at most :math:`\tau` times its :math:`m` largest singular values. :math:`\square`
+**Proof.** Let :math:`u_i` be the left singular vectors of :math:`(1 - P) Z`, and let :math:`N =
+\tau \sum_{i \le m} e_i u_i^\top (1 - P)`. Then :math:`N X = 0`, so :math:`T P + N` and :math:`T P -
+N` have the same examples. Both obey the bound :math:`\tau`, because :math:`\|N\|_2 \le \tau`. The
+learner returns the same :math:`D` for both. With :math:`E = D Z - T P Z`, its errors are :math:`E -
+N Z` and :math:`E + N Z`. Their squared norms have the mean :math:`\|E\|_F^2 + \|N Z\|_F^2`. So one
+of the two errors is at least :math:`\|N Z\|_F`, which is the right side. The least-norm fit is
+:math:`T P`, and its error is :math:`T (1 - P) Z` up to sign. Here :math:`T (1 - P)` has :math:`m`
+rows and a norm of at most :math:`\tau`. The product of such a matrix with :math:`(1 - P) Z` has at
+most :math:`\tau` times the norm of the :math:`m` largest singular values of :math:`(1 - P) Z`.
+:math:`\square`
 
 **Implication.** Train with stand-ins whose states span the states that later partners will produce.
-An example adds nothing if its state combines the states of other examples. For a published first
-hop, the part of its states outside this span can be computed before it is used.
+An example adds nothing if its state is a linear combination of the states of other examples. For a
+published first hop, the part of its states outside this span can be computed before that first hop
+is used.
 
-**Scope.** The theorem does not say that the partner's bridge means the same. Inside the span, the
-answer combines the examples' answers as the state combines their states. If that combination is
-wrong, so is the answer. Trained networks read states through norms and nonlinear units, which turn
-spans into neighbourhoods.
+**Scope.** The theorem does not say that the partner represents a bridge entity in the same way as
+the stand-ins. Inside the span, the answer is the same linear combination of the examples' answers
+as the state is of the examples' states. If this combination is wrong for the question, so is the
+answer. Trained networks read states through normalisation layers and nonlinear units. For such
+networks, a state in the span may not suffice.
 
 References
 ----------

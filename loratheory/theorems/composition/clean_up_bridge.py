@@ -1,46 +1,52 @@
-r"""Clean-up bridge: a bridge that decides moves the threshold of two hops from 0.618 to 1/2.
+r"""Clean-up bridge: selecting one entity lowers the threshold of two hops from 0.618 to 1/2.
 
-**Statement.** Exact edits with coefficients c₁ and c₂ write a prompt's new facts over old ones of
-strength 1, at linearly independent keys and values in two reads. Between the reads a softmax of
-sharpness β > 0 over three or more entities selects the bridge; no other second-hop fact is edited.
-The new two-hop answer wins iff c₂ > 1/2, c₁ > 1/2 + ln(1/c₂)/(2β) and c₁ > ln(1/c₂)/β.
+**Statement.** Two reads hold old facts with strength 1 at linearly independent keys and values.
+Exact edits with coefficients c₁ and c₂ write a prompt's two new facts over old ones, and no other
+second-hop fact is edited. Between the reads, a softmax of sharpness β > 0 turns the output of the
+first read into weights for the keys of three or more entities. The new two-hop answer wins iff c₂ >
+1/2, c₁ > 1/2 + ln(1/c₂)/(2β) and c₁ > ln(1/c₂)/β.
 
-Two edited hops with coefficients :math:`c_1, c_2` (``thm:two-read-region``), but the bridge cleans
-up: with :math:`a` the coordinates of the first read among the values of :math:`n` entities it hands
-on the key :math:`\sum_y p_y k_y`, :math:`p = \operatorname{softmax}(\beta a)`. Let :math:`o = 1 -
-c_1` be what is left of the old first fact, 0 if the base held none. Then the target leads by
-exactly
+Two hops are edited with coefficients :math:`c_1, c_2` as in ``thm:two-read-region``, but the bridge
+cleans up the output of the first read. Let :math:`a` be the coordinates of this output among the
+values of :math:`n` entities. The bridge passes on the key :math:`\sum_y p_y k_y`, with :math:`p =
+\operatorname{softmax}(\beta a)`. Let :math:`o = 1 - c_1` be the weight that the old first fact
+keeps, and let :math:`o = 0` if the base held no old first fact. Then the target leads by exactly
 
 .. math::
     \frac{c_2 - \max\bigl(1 - c_2,\; e^{\beta(o - c_1)},\; e^{-\beta c_1}\bigr)}
-         {1 + e^{\beta(o - c_1)} + (n - 2) e^{-\beta c_1}}
+         {1 + e^{\beta(o - c_1)} + (n - 2) e^{-\beta c_1}}.
 
-(without :math:`1 - c_2` if the base held no old facts; without :math:`e^{-\beta c_1}` if :math:`n =
-2`). So over old facts it wins, whatever :math:`n \ge 3`, iff
+In the maximum, :math:`1 - c_2` is left out if the base held no old facts, and :math:`e^{-\beta
+c_1}` is left out if :math:`n = 2`. So over old facts the target wins, for any :math:`n \ge 3`, iff
 
 .. math:: c_2 > \tfrac12, \qquad c_1 > \tfrac12 + \tfrac1{2\beta} \ln\tfrac1{c_2}, \qquad
-          c_1 > \tfrac1\beta \ln\tfrac1{c_2},
+          c_1 > \tfrac1\beta \ln\tfrac1{c_2}.
 
-and as :math:`\beta \to \infty`, for :math:`c_2 \le 1`, iff both exceed 1/2: with hard decisions
-between them (or the bridge written out, the next read being one more single hop) a question of any
-length needs just what each of its hops needs. Equal coefficients meet the linear bridge's
-:math:`\varphi^{-1} = 0.618` at :math:`\beta = \varphi^3 \ln \varphi = 2.04`: they need more with a
-softer clean-up than with none.
+As :math:`\beta \to \infty`, for :math:`c_2 \le 1`, the target wins iff both coefficients exceed
+1/2. With a hard decision between reads, a question of any number of hops needs only what each of
+its hops needs. The same holds if the bridge is written out, because the next read is then one more
+single hop. At :math:`\beta = \varphi^3 \ln \varphi = 2.04`, equal coefficients have the linear
+bridge's threshold :math:`\varphi^{-1} = 0.618`. With a softer clean-up, equal coefficients must be
+larger than without any clean-up.
 
-**Proof.** :math:`a` is :math:`c_1` at the new entity, :math:`o` at the old and 0 at the :math:`n -
-2` others, so :math:`p` has the ratios :math:`1 : e^{\beta(o - c_1)} : e^{-\beta c_1}`. The second
-read is linear and sends the new entity's key to the target with :math:`c_2` and to its old answer
-with :math:`1 - c_2`, every other key to an answer of its own. Logarithms give the region. At
-:math:`c_1 = c_2 = 1/\varphi` the second condition is :math:`\beta > \ln\varphi / (2/\varphi - 1)`,
-and :math:`2/\varphi - 1 = \varphi^{-3}`; it is the stricter one. A hard decision after each read
-passes on the new entity's own key iff :math:`c_j > 1/2`. :math:`\square`
+**Proof.** The coordinate :math:`a` is :math:`c_1` at the new entity, :math:`o` at the old entity
+and 0 at each of the :math:`n - 2` others. So the weights :math:`p` of these entities have the
+ratios :math:`1 : e^{\beta(o - c_1)} : e^{-\beta c_1}`. The second read is linear. It sends the new
+entity's key to the target with weight :math:`c_2` and to that entity's old answer with weight
+:math:`1 - c_2`. It sends every other key to an answer of its own. This gives the lead, and
+logarithms of its conditions give the region. At :math:`c_1 = c_2 = 1/\varphi` the second condition
+is :math:`\beta > \ln\varphi / (2/\varphi - 1)`, where :math:`2/\varphi - 1 = \varphi^{-3}`. The
+third condition is weaker there. A hard decision after each read passes on the new entity's own key
+iff :math:`c_j > 1/2`. :math:`\square`
 
 **Implication.** A hard decision between the hops removes the gap between keeping two facts and
-composing them. Both edits then need a coefficient above 1/2, for example when the bridge is written
-out between two passes. The mean of two unit edits still fails.
+composing them. Both edits then need only a coefficient above 1/2. Writing the bridge out between
+two forward passes is such a decision. The mean of two edits of strength 1 still fails, because its
+coefficients are not above 1/2.
 
-**Scope.** The clean-up must know the entities, for example by softmax attention over them. If an
-entity that an old answer leads to is edited too, its new answer competes as well.
+**Scope.** The clean-up must know the entities, for example by softmax attention over them. Suppose
+an entity to which an old answer leads is edited too. Then that entity's new answer competes as
+well.
 
 References
 ----------

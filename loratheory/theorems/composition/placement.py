@@ -1,98 +1,111 @@
 r"""Least-norm placement: in which layers gradient descent on single hops stores a fact.
 
-**Statement.** Linear reads with fixed keys add their outputs, and gradient descent from zero fits
-one single-hop fact exactly, at learning rate η_l in read l. Read l has the key k_l if the prompt
-names the entity, and h_l if a two-hop question implies it (late reads, after the bridge). The
-updates answer the question with the fact's answer times Σ_late η_l(k_l·h_l) / Σ_all η_l‖k_l‖².
+**Statement.** Linear reads with fixed keys add their outputs. Gradient descent from zero, with
+learning rate η_l in read l, fits one single-hop fact exactly. If the prompt names the entity, read
+l has the key k_l. If a two-hop question only implies the entity, the late reads, those after the
+bridge, have the keys h_l. Then the updates answer the two-hop question with the fact's answer times
+Σ_late η_l(k_l·h_l) / Σ_all η_l‖k_l‖².
 
-Reads :math:`l = 1, \dots, L` of one residual stream add what their updates answer. The columns of
-:math:`K_l` are the keys of n facts whose subjects are named, and the training examples require
-:math:`\sum_l \Delta_l K_l = V`. A two-hop prompt holds its bridge entity only from some read on;
-there the entity is latent, with keys :math:`h_l`, and earlier reads do not see it. Gradient descent
-from zero on any loss of these logits, with rate :math:`\eta_l` at read :math:`l`, can end at one
-exact edit only, and that edit answers the two-hop question by
+Reads :math:`l = 1, \dots, L` of one residual stream add the outputs of their updates
+:math:`\Delta_l`. The columns of :math:`K_l` are the keys of n facts at read :math:`l` if their
+subjects are named. Stacked over all reads, these keys are independent. The training examples
+require :math:`\sum_l \Delta_l K_l = V`. In a two-hop prompt the bridge entity is latent. Only the
+*late* reads, those after the bridge, see the entity, with keys :math:`h_l`. Consider gradient
+descent from zero on any loss of these logits, with rate :math:`\eta_l` at read :math:`l`. It can
+end at one exact edit only, and that edit answers the two-hop question with
 
 .. math::
     V w, \qquad w = G^{-1} \sum_{l\ \mathrm{late}} \eta_l K_l^\top h_l
     = \sum_{l\ \mathrm{late}} (G^{-1} \eta_l G_l)\, (G_l^+ K_l^\top h_l), \qquad
-    G_l = K_l^\top K_l,\ G = \sum_l \eta_l G_l :
+    G_l = K_l^\top K_l,\ G = \sum_l \eta_l G_l.
 
-share times resemblance. For one fact the share of a read is :math:`\eta_l \|k_l\|^2 / \sum_j \eta_j
-\|k_j\|^2` and the resemblance :math:`k_l^\top h_l / \|k_l\|^2`. With answers that are tokens of
-their own, that of fact 1 leads by :math:`w_1 - \max(0, \max_{i > 1} w_i)`.
+Each term of the last sum is a share times a resemblance. For one fact the share of a read is
+:math:`\eta_l \|k_l\|^2 / \sum_j \eta_j \|k_j\|^2` and the resemblance is :math:`k_l^\top h_l /
+\|k_l\|^2`. If each fact's answer is a token of its own, and some token answers no fact, the answer
+of fact 1 leads by :math:`w_1 - \max(0, \max_{i > 1} w_i)`.
 
-**Proof.** The gradient at read :math:`l` is :math:`E K_l^\top` with the same :math:`E` at all
-reads, so each step, and the end, has the form :math:`\Delta_l = \eta_l A K_l^\top`; batches of
-examples, momentum and rates that change in common keep it. The examples then give :math:`A G = V`.
-Tokens of their own make :math:`V` of full column rank, hence the keys of all reads together, and
-:math:`G` is invertible: :math:`\sum_{\mathrm{late}} \Delta_l h_l = V G^{-1} \sum \eta_l K_l^\top
-h_l`. The columns of :math:`K_l^\top` lie in the range of :math:`G_l`, so :math:`G_l G_l^+ K_l^\top
-= K_l^\top`. With :math:`K` the keys :math:`\sqrt{\eta_l} K_l` one below another, the edit is
-:math:`V K^+` in units of :math:`\sqrt{\eta_l}`, hence that of least :math:`\sum_l \|\Delta_l\|_F^2
-/ \eta_l`. :math:`\square`
+**Proof.** The gradient at read :math:`l` is :math:`E K_l^\top`, with the same :math:`E` at all
+reads. So each step, and the end point, has the form :math:`\Delta_l = \eta_l A K_l^\top`. Batches
+of examples, momentum, and rates that change by a common factor keep this form. The examples then
+give :math:`A G = V`. The stacked keys are independent, so :math:`G` is invertible. So
+:math:`\sum_{\mathrm{late}} \Delta_l h_l = V G^{-1} \sum_{\mathrm{late}} \eta_l K_l^\top h_l`. The
+columns of :math:`K_l^\top` lie in the range of :math:`G_l`, so :math:`G_l G_l^+ K_l^\top =
+K_l^\top`. This gives the second form of :math:`w`. Let :math:`K` be the keys :math:`\sqrt{\eta_l}
+K_l` one below another. In units of :math:`\sqrt{\eta_l}` the edit is :math:`V K^+`. Hence it is the
+exact edit of least :math:`\sum_l \|\Delta_l\|_F^2 / \eta_l`. :math:`\square`
 
 **Implication.** Single-hop training stores a share of the fact in each layer. The share is
 proportional to the learning rate times the squared norm of the key there. Two-hop questions miss
-what is stored before the bridge. They also find less if a latent key resembles the named key less.
-Higher learning rates in later layers help.
+the shares that are stored before the bridge. They also use less of a later share if the latent key
+resembles the named key less. Higher learning rates in later layers help.
 
-**Scope.** Keys stay fixed here. In a trained network, updates of early reads move later keys, and
-reads reach the logits through unequal Jacobians. A LoRA with a frozen random `down` factor shortens
-keys by a random factor, which is equal for all reads on average only. Optimisers that rescale each
-weight, such as Adam, leave the form :math:`\eta_l A K_l^\top`. The base's own answer is added.
+**Scope.** The theorem assumes fixed keys. In a trained network, updates of early reads change the
+keys of later reads. The Jacobians from different reads to the logits also differ there. A LoRA with
+a frozen random `down` factor rescales keys by a random factor, which is equal for all reads only on
+average. With optimisers that rescale each weight, such as Adam, updates no longer have the form
+:math:`\eta_l A K_l^\top`. The base's own answer is added to that of the updates.
 
 References
 ----------
 Least norm by gradient descent: Gunasekar et al. (arXiv 1802.08246). Two-hop questions read facts
 late: Biran et al. (arXiv 2406.12775); Zhang et al. (arXiv 2410.06331). Single-hop training leaves
-them at chance: Balesni et al. (arXiv 2411.16353).
+two-hop questions at chance: Balesni et al. (arXiv 2411.16353).
 
 ============================================================
 
 Free placement: single hops leave every two-hop answer open; examples through a partner do not.
 
-**Statement.** Stack a question's latent keys into the vector h and each fact's named keys into an
-independent column of K, scaling read l by √η_l. If h lies outside the span of K, edits that fit all
-single-hop examples exactly can give this two-hop question any answer a. The least squared norm Σ_l
-‖Δ_l‖²/η_l for a exceeds that for single hops alone, which give b, by ‖a − b‖² / dist(h, span K)².
+**Statement.** Stack each fact's named keys of all reads l, scaled by √η_l, into a column of K.
+Stack a two-hop question's latent keys in the same way into the vector h. Let the columns of K be
+independent, and let h lie outside their span. Then for every answer a, some edits fit all
+single-hop examples exactly and answer the two-hop question with a. Let b be the answer of the
+least-norm edit that fits single hops only. Forcing the answer a instead raises the least squared
+norm Σ_l ‖Δ_l‖²/η_l by ‖a − b‖² / dist(h, span K)².
 
-In the setting of ``thm:least-norm-placement`` let :math:`K` be the named keys :math:`\sqrt{\eta_l}
-K_l` of all reads below each other and :math:`h` the latent key :math:`\sqrt{\eta_l} h_l`, zero at
-the reads before the bridge. If :math:`h` is no combination of the columns of :math:`K`, edits that
-fit every single-hop example exactly and the two-hop question by :math:`a` exist for every
-:math:`a`, and the least of them has
+Take the setting of ``thm:least-norm-placement``. Let :math:`K` be the named keys
+:math:`\sqrt{\eta_l} K_l` of all reads, one below another. Let :math:`h` be the latent keys
+:math:`\sqrt{\eta_l} h_l` one below another, with zeros at the reads before the bridge. Suppose
+:math:`h` is no linear combination of the columns of :math:`K`. Then for every :math:`a`, some edits
+fit all single-hop examples exactly and answer the two-hop question with :math:`a`. Among these
+edits, the one of least norm has
 
 .. math::
     \sum_l \frac{\|\Delta_l\|_F^2}{\eta_l} = \operatorname{tr} V G^{-1} V^\top
     + \frac{\|a - V w\|^2}{\|h - K w\|^2}, \qquad G = K^\top K,\ w = G^{-1} K^\top h.
 
-One read before the bridge that distinguishes the facts is enough for that, if :math:`h \ne 0`. For
-one fact that is answered by :math:`v`, the right answer costs :math:`(1 - w)^2 \|v\|^2 / \|h - k
-w\|^2` more than single hops alone.
+If :math:`h \ne 0` and the keys of one read before the bridge are linearly independent, :math:`h` is
+no such combination. For one fact with key :math:`k` and answer :math:`v`, forcing the right answer
+:math:`v` raises the least squared norm by :math:`(1 - w)^2 \|v\|^2 / \|h - k w\|^2`.
 
-**Proof.** In units of :math:`\sqrt{\eta_l}` the updates side by side are one matrix :math:`D`,
-exact iff :math:`D K = V`, with the two-hop answer :math:`D h`. So :math:`D` must take :math:`[K\;
-h]`, which has independent columns, to :math:`[V\; a]`; the least is :math:`[V\; a] [K\; h]^+`, of
-squared norm :math:`\operatorname{tr} [V\; a] ([K\; h]^\top [K\; h])^{-1} [V\; a]^\top`. The block
-inverse, with Schur complement :math:`\|h\|^2 - h^\top K G^{-1} K^\top h = \|h - K w\|^2`, gives
-the two terms. If :math:`h = K c`, an early read has :math:`K_l c = 0`, and :math:`c = 0` where its
-keys are independent. :math:`\square`
+**Proof.** Write the updates, in units of :math:`\sqrt{\eta_l}`, side by side as one matrix
+:math:`D`. They fit the single-hop examples exactly iff :math:`D K = V`, and they answer the two-hop
+question with :math:`D h`. So :math:`D` must map :math:`[K\; h]` to :math:`[V\; a]`. The columns of
+:math:`[K\; h]` are independent. Hence the :math:`D` of least norm is :math:`[V\; a] [K\; h]^+`. Its
+squared norm is :math:`\operatorname{tr} [V\; a] ([K\; h]^\top [K\; h])^{-1} [V\; a]^\top`. The
+inverse is taken by blocks, with the Schur complement :math:`\|h\|^2 - h^\top K G^{-1} K^\top h =
+\|h - K w\|^2`. This gives the two terms. For the claim on one read before the bridge, suppose
+:math:`h = K c`. Then :math:`K_l c = 0` at each read before the bridge, because :math:`h` is zero
+there. If the keys of such a read are independent, :math:`c = 0`, and so :math:`h = 0`.
+:math:`\square`
 
-**Corollary (partner examples).** Let an adapter of linear reads with fixed keys fit two-hop
-training examples through a partner without loss. Let a question's latent key be one linear
-combination of the examples' latent keys, the same at all reads after the bridge. Then the adapter
-answers the question with that combination of the examples' answers, whatever its norm.
+**Corollary (partner examples).** Suppose an adapter of linear reads with fixed keys fits two-hop
+training examples through a partner without loss. Suppose a question's latent key is a linear
+combination of the examples' latent keys, the same one at all reads after the bridge. Then the
+adapter answers the question with that combination of the examples' answers, whatever the adapter's
+norm.
 
-If :math:`h_l = H_l b` at all late reads, then :math:`\sum \Delta_l h_l = (\sum \Delta_l H_l) b = V
-b`. Examples that name the entity do not enter.
+Let the columns of :math:`H_l` be the latent keys of the examples at read :math:`l`. If :math:`h_l =
+H_l b` at all late reads, then :math:`\sum \Delta_l h_l = (\sum \Delta_l H_l) b = V b`. Examples
+that name the entity are not needed.
 
 **Implication.** No single-hop loss, however small, shows that two-hop questions can use an
-adapter's facts. Unless the latent key combines named keys, all two-hop answers have the same loss.
-Two-hop examples through a partner settle the answer if later partners produce latent keys in the
-same way. The formula gives the norm that this takes.
+adapter's facts. Unless the latent key is a linear combination of named keys, edits with the same
+single-hop loss can give any two-hop answer. Two-hop examples through a partner determine the answer
+if later partners produce latent keys in the same way. The formula gives the norm that a given
+two-hop answer takes.
 
-**Scope.** The theorem does not say that a later partner produces latent keys in the same way:
-``thm:bridge-transfer`` gives the loss if it does not. No single-hop test shows which placement an
+**Scope.** The theorem does not say that a later partner produces latent keys in the same way. If it
+does not, ``thm:bridge-transfer`` gives the loss. No single-hop test shows which placement an
 adapter has (``thm:invisible-placement``).
 
 References
@@ -104,39 +117,44 @@ Minimum-norm interpolation: Penrose (1956). Edits trained on multi-hop data: Yao
 
 Invisible placement: single hops do not show in which layer an edit lies; two hops depend on it.
 
-**Statement.** A question needs two new facts. Exact edits with coefficient 1 write them over old
-facts of strength 1; keys and values are linearly independent, and the old bridge's fact stays. The
-old hop-2 facts and a share ρ of the hop-2 edit are stored after the bridge. Then the new answer
-wins iff ρ > 1/2, but single-hop logits do not depend on ρ. If a share q of placements wins, any
-test of single-hop logits misjudges at least a share min(q, 1 − q) of the placements.
+**Statement.** A base holds old facts with strength 1: it maps linearly independent keys exactly to
+linearly independent values. Exact edits with coefficient 1 write the two new facts of a two-hop
+question over old ones. The old bridge, which is the base's answer to hop 1, keeps its fact. The
+layers after the bridge hold the old hop-2 facts and a share ρ of the hop-2 edit. Then the new
+answer leads all others iff ρ > 1/2, but single-hop logits do not depend on ρ. Let the new answer
+lead in a share q of placements. Then any test of single-hop logits misjudges at least a share
+min(q, 1 − q) of them.
 
-Several layers can be read for the facts of hop 2. Single-hop prompts read all of them, a two-hop
-prompt only those after its bridge is known. Let the edit of hop 2 be split over the layers with
-shares of sum 1, :math:`\rho` of it in the later ones; let these hold the old facts with strength
-1. Then, whatever the shares, all single-hop logits are the same, and the new two-hop answer wins,
-with coefficients :math:`c_1, c_2 > 0` and an unedited old bridge, iff
+Several layers can store the facts of hop 2. Single-hop prompts read all of these layers. A two-hop
+prompt reads only the *later* ones, those after its bridge is known. Let the edit of hop 2 be split
+over the layers with shares of sum 1, and let :math:`\rho` be the sum of the later layers' shares.
+Let the later layers hold the old facts with strength 1. Then all single-hop logits are the same,
+whatever the shares. With coefficients :math:`c_1, c_2 > 0` and an unedited fact of the old bridge,
+the new two-hop answer wins iff
 
-.. math:: \rho \;>\; \max\Bigl(\frac1{2 c_2},\; \frac{1 - c_1}{c_1 c_2}\Bigr):
+.. math:: \rho \;>\; \max\Bigl(\frac1{2 c_2},\; \frac{1 - c_1}{c_1 c_2}\Bigr).
 
-more than half for whole edits. So any test that looks at single-hop behaviour alone, on any
-prompts, judges at least :math:`\min(q, 1 - q)` of a set of placements wrongly, :math:`q` the
-fraction that composes; a constant does as well. Remedy: the whole edit in every layer
-(:math:`\rho \ge 1`, "store twice"), known to leave single hops right.
+For whole edits (:math:`c_1 = c_2 = 1`) this is :math:`\rho > 1/2`. Take a set of placements in
+which the new answer wins for a fraction :math:`q`. A test that looks only at single-hop behaviour,
+on any prompts, judges at least a fraction :math:`\min(q, 1 - q)` of the set wrongly. A constant
+verdict does as well as any such test. A remedy is the whole edit in every layer (:math:`\rho \ge
+1`, "store twice"), which is known to leave single hops right.
 
 **Proof.** A single-hop read gives :math:`(W + c_2 \sum_l \rho_l \Delta) k = (W + c_2 \Delta) k`.
-The two-hop prompt reads :math:`W + c_2 \rho \Delta`: the two-read region with :math:`c_2 \rho` for
-:math:`c_2` (``thm:two-read-region``). Verdicts that depend on equal logits are equal, hence wrong
-on the one or on the other part. :math:`\square`
+The two-hop prompt reads :math:`W + c_2 \rho \Delta`. So ``thm:two-read-region`` applies with
+:math:`c_2 \rho` in place of :math:`c_2`. A test that sees equal logits gives equal verdicts. So its
+verdict is wrong either on all placements where the new answer wins, or on all others.
+:math:`\square`
 
-**Implication.** Single-hop accuracy cannot certify a library for two-hop use. Two models with the
-same single-hop answers can differ on two hops by where their edits lie. Test two-hop questions, or
-place the edit in the layers after the bridge.
+**Implication.** Single-hop accuracy cannot show that a library answers two-hop questions. Two
+models with the same single-hop answers can differ on two hops because their edits lie in different
+layers. Evaluate two-hop questions, or place the edit in the layers after the bridge.
 
-**Scope.** The theorem does not say where training places edits. If equal gradients split them
-evenly, :math:`\rho` is the fraction of layers after the bridge, and two hops need :math:`c_2 > 1/(2
-\rho)` where single hops need 1/2. If a share :math:`\beta` of the old fact lies after the bridge,
-whole first edits need :math:`\rho > \beta/(2 c_2)`: whole edits that are spread like the old facts
-always compose.
+**Scope.** The theorem does not say where training places edits. Suppose equal gradients split edits
+evenly over the layers. Then :math:`\rho` is the fraction of layers after the bridge, and two hops
+need :math:`c_2 > 1/(2 \rho)` where single hops need :math:`c_2 > 1/2`. Suppose instead that only a
+share :math:`\beta` of the old fact lies after the bridge. Then two hops with a whole first edit
+need :math:`\rho > \beta/(2 c_2)`. So whole edits that are spread like the old facts always compose.
 
 References
 ----------

@@ -1,13 +1,16 @@
 r"""Routing reach: the largest two-hop margin of routers with convex weights.
 
-**Statement.** At linearly independent keys and values, two exact, unscaled adapters write a
-question's two new facts over old ones of strength 1, one at each read. The old bridge's fact stays;
-a router mixes both adapters with nonnegative weights of sum at most 1, the same at both reads. The
-new answer's largest margin is then −φ^−4, with φ the golden ratio; it is 1 if the weights may
-differ between the reads.
+**Statement.** Two reads hold old facts with strength 1 at linearly independent keys and values. Two
+exact, unscaled adapters, one at each read, write a question's two new facts over old ones, and the
+old bridge's fact is not edited. A router mixes the adapters with nonnegative weights of sum at most
+1. If the weights are the same at both reads, the new answer's largest margin is −φ^−4, with φ the
+golden ratio. If the weights may differ between the reads, the largest margin is 1.
 
-Two unit-strength adapters, each editing its own read of a two-hop prompt, are mixed at each read
-with weights from a router that may know everything. The largest margin (``thm:two-read-region``) is
+Two adapters of strength 1 each edit their own read of a two-hop prompt. A router, which may know
+everything, mixes them at each read with weights that are at least 0 and sum to at most 1. The
+router chooses one adapter a pass, one weight vector that is shared in the whole pass, or a new
+weight vector at each read. The target's largest margin (``thm:two-read-region``) over these weights
+is
 
 .. math::
     \begin{array}{lccc}
@@ -19,24 +22,27 @@ with weights from a router that may know everything. The largest margin (``thm:t
     \text{new facts} & 0 & 1/4 & 1
     \end{array}
 
-over weights :math:`\ge 0` of sum at most 1, one vector for the whole pass or a new one at each
-read; :math:`\varphi` is the golden ratio, and a margin of 0 is a tie. Over old facts a pass needs
-edits stronger than 7/6 (weights 4/7 and 3/7); the uniform mean of two needs :math:`2/\varphi =
-1.236`.
+Here :math:`\varphi` is the golden ratio, and a margin of 0 is a tie. Under *overwrite*, one weight
+vector for the whole pass suffices only for edits stronger than 7/6 (weights 4/7 and 3/7). The
+uniform mean of two adapters needs edits stronger than :math:`2/\varphi = 1.236`.
 
-**Proof.** The margin depends on :math:`g_1, g_2`, each adapter's weight at its own read. Under
-*overwrite* it does not fall with :math:`g_2`; with :math:`g_2 = 1 - g_1` it is :math:`\min(-(1 -
-g_1)^2,\; g_1 - 2 g_1^2)`, of which the first grows and, from :math:`g_1 = 1/4` on, the second
-falls: they meet at :math:`1 - g_1 = g_1^2`. *Overwrite both:* :math:`1 - g_1 \ge g_2` and :math:`1
-- g_2 \ge g_1`, so an old path has :math:`(1 - g_1)(1 - g_2) \ge g_1 g_2`; halves tie. *New
-subject:* :math:`g_1 (2 g_2 - 1)` is at most :math:`g_1 - 2 g_1^2`. *New facts:* :math:`g_1 g_2`.
-One adapter has :math:`(1, 0)`, :math:`(0, 1)`, or neither. At each read both weights may be 1, and
-no logit exceeds 1. Strength under *overwrite*: :math:`c_1 (1 + c_2) > 1` and :math:`c_2 > 1/2` have
-the least sum :math:`2/3 + 1/2`, as :math:`c_2 + 1/(1 + c_2)` grows. :math:`\square`
+**Proof.** Let :math:`g_1, g_2` be each adapter's weight at its own read. The margin depends on
+these weights alone. *Overwrite:* the margin does not fall as :math:`g_2` grows. With :math:`g_2 = 1
+- g_1` the margin is :math:`\min(-(1 - g_1)^2,\; g_1 - 2 g_1^2)`. The first term grows with
+:math:`g_1`, and the second falls from :math:`g_1 = 1/4` on. So the margin is largest where the two
+terms are equal, at :math:`1 - g_1 = g_1^2`. *Overwrite both:* since :math:`1 - g_1 \ge g_2` and
+:math:`1 - g_2 \ge g_1`, the path of two old facts has :math:`(1 - g_1)(1 - g_2) \ge g_1 g_2`. So
+the margin is at most 0, and weights of 1/2 give a tie. *New subject:* the margin :math:`g_1 (2 g_2
+- 1)` is at most :math:`g_1 - 2 g_1^2`, which is at most 1/8. *New facts:* the margin is :math:`g_1
+g_2 \le 1/4`. *One adapter a pass:* :math:`(g_1, g_2)` is :math:`(1, 0)`, :math:`(0, 1)` or
+:math:`(0, 0)`. *Shared at a read:* :math:`g_1 = g_2 = 1` is allowed and gives the margin 1. No
+margin is larger, since all logits lie between 0 and 1. *Strength under overwrite:* the target wins
+iff :math:`c_1 (1 + c_2) > 1` and :math:`c_2 > 1/2`. The smallest sum :math:`c_1 + c_2` at the
+border is :math:`2/3 + 1/2`, as :math:`c_2 + 1/(1 + c_2)` grows with :math:`c_2`. :math:`\square`
 
 **Implication.** A router that fixes its weights for a whole forward pass cannot compose exact edits
-of old facts, whatever it knows. It can if the weights may change from layer to layer. The sum of
-the adapters can without any router.
+of old facts, whatever it knows. A router whose weights may change from layer to layer can compose
+them. The sum of the adapters composes them without any router.
 
 **Scope.** The theorem does not say that trained routers find these weights. For a single read see
 ``thm:single-read-no-go``.

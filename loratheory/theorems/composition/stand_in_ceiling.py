@@ -1,41 +1,48 @@
 r"""Stand-in ceiling: the accuracy of an adapter that ignores which partner is active.
 
-**Statement.** Each training example has an entity and an active stand-in; the adapter sees the
-entity and one of at most k signals from the stand-in. For entity e let w_e be its frequency, and
-π_e1 ≥ π_e2 ≥ … the sorted frequencies of its answers over the stand-ins. The adapter's accuracy on
-these examples is at most Σ_e w_e (π_e1 + … + π_ek), and some signal and adapter attain this.
+**Statement.** Each training example has an entity and an active stand-in. The adapter sees the
+entity and one of at most k signals from the stand-in. Let w_e be the frequency of entity e, and let
+π_e1 ≥ π_e2 ≥ … be the sorted frequencies of the right answers for e over the stand-ins. Then the
+adapter's accuracy on these examples is at most Σ_e w_e (π_e1 + … + π_ek). Some choice of signals
+and adapter attains this bound.
 
-A training example asks about entity :math:`e`, which comes with frequency :math:`w_e`, while
-stand-in :math:`j` is active, with frequency :math:`p_{j|e}`; its answer :math:`a_{je}` is that of
-the two-hop question. Let :math:`\pi_e(a) = \sum_{j: a_{je} = a} p_{j|e}`. An adapter knows the
-entity and receives one of :math:`k` signals :math:`r` from its partner, by any :math:`P(r | j, e)`,
-and replies by any :math:`q(a | r, e)`. Its accuracy is at most
+Entity :math:`e` occurs in training examples with frequency :math:`w_e`. Stand-in :math:`j` is
+active in the examples of :math:`e` with frequency :math:`p_{j|e}`. The right answer :math:`a_{je}`
+of an example is that of the two-hop question. Let :math:`\pi_e(a) = \sum_{j: a_{je} = a} p_{j|e}`
+be the frequency of the answer :math:`a` for entity :math:`e`. The adapter knows the entity. It
+receives one of :math:`k` signals :math:`r` from its partner, with any probabilities :math:`P(r | j,
+e)`. It gives the answer :math:`a` with any probabilities :math:`q(a | r, e)`. Then its accuracy is
+at most
 
-.. math:: \sum_e w_e \sum_{i \le k} \pi_e^{(i)}, \qquad \pi_e^{(1)} \ge \pi_e^{(2)} \ge \dots,
+.. math:: \sum_e w_e \sum_{i \le k} \pi_e^{(i)}, \qquad \pi_e^{(1)} \ge \pi_e^{(2)} \ge \dots
 
-and a signal that gives the rank of the answer among the :math:`k` most frequent attains it.
+A signal that gives the rank of the right answer among the entity's :math:`k` most frequent answers
+attains this bound.
 
-**Proof.** At entity :math:`e` an answer :math:`a` is given with probability at most :math:`t_a =
-\max_j \sum_r P(r | j, e)\, q(a | r, e) \le \min(1, \sum_r q(a | r, e))` to the stand-ins that want
-it, so the accuracy there is at most :math:`\sum_a \pi_e(a)\, t_a`, where :math:`0 \le t_a \le 1`
-and :math:`\sum_a t_a \le \sum_r \sum_a q(a | r, e) = k`. Such a sum is largest with :math:`t = 1`
-at the :math:`k` largest :math:`\pi_e`. :math:`\square`
+**Proof.** Fix an entity :math:`e`, and let :math:`t_a = \max_j \sum_r P(r | j, e)\, q(a | r, e)`.
+In an example whose right answer is :math:`a`, the adapter answers :math:`a` with probability at
+most :math:`t_a`. So its accuracy at :math:`e` is at most :math:`\sum_a \pi_e(a)\, t_a`. Here
+:math:`0 \le t_a \le \min(1, \sum_r q(a | r, e))`, and so :math:`\sum_a t_a \le \sum_r \sum_a q(a |
+r, e) = k`. Under these constraints the sum is largest with :math:`t_a = 1` at the :math:`k` answers
+of largest :math:`\pi_e(a)`. :math:`\square`
 
 **Corollary (disagreeing stand-ins).** For every entity, s stand-ins are equally frequent in
 training and lead to pairwise different two-hop answers. An adapter that distinguishes at most k ≤ s
 kinds of stand-ins has an accuracy of at most k/s on the training examples. An adapter that ignores
-its partner (k = 1) has at most 1/s.
+its partner (k = 1) has an accuracy of at most 1/s.
 
-Each of the :math:`s` answers of an entity has :math:`\pi_e = 1/s`.
+Each of an entity's :math:`s` answers has the frequency :math:`\pi_e = 1/s`.
 
-**Implication.** With one stand-in an adapter can memorise the answers without loss. Two that
-disagree limit this shortcut to half of the training examples, at a loss of at least ln 2 nats. So a
-smaller loss shows that the adapter uses its partner. The shortcut remains on entities where the
-stand-ins agree; s disagreeing stand-ins leave it 1/s.
+**Implication.** With one stand-in, an adapter can memorise the two-hop answers without loss and
+ignore its partner. With two disagreeing stand-ins, this shortcut is right on at most half of the
+training examples, at a loss of at least ln 2 nats. So a smaller loss shows that the adapter uses
+its partner. With s disagreeing stand-ins, the shortcut is right on at most 1/s of the examples. On
+entities where the stand-ins agree, the shortcut remains.
 
-**Scope.** The theorem does not say that the adapter uses the *bridge*. An adapter may identify the
-active stand-in, which takes ln s nats, and look up each pair of stand-in and entity in a table,
-without loss. The table is s times as long. Unseen entities or held-out stand-ins reveal it.
+**Scope.** The theorem does not say that the adapter uses the *bridge*. An adapter may instead
+identify the active stand-in, which takes ln s nats. It can then look up each pair of stand-in and
+entity in a table, without loss. This table is s times as long as a table of entities. Evaluating
+unseen entities or held-out stand-ins reveals such an adapter.
 
 References
 ----------

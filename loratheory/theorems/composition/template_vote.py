@@ -1,38 +1,43 @@
 r"""Template vote: merged adapters vote on the next step; each fact depends on one coefficient.
 
-**Statement.** With one adapter alone, a linear memory with linearly independent keys scores each
-next step by its frequency in that adapter's training set. At one key, each of K training sets has
-the same new step with frequency ρ and the base's only habitual step with frequency 1 − ρ. Merged
-with equal coefficients c > 0, they choose the new step iff ρ > 1/(2Kc).
+**Statement.** A linear memory has linearly independent keys. With one adapter alone, it scores each
+next step by the step's frequency in that adapter's training set. At one key, each of K training
+sets has the same new step with frequency ρ and the base's only habitual step with frequency 1 − ρ.
+The merge of the K adapters with equal coefficients c > 0 chooses the new step iff ρ > 1/(2Kc).
 
-A memory solves problems step by step, each decoded and read again. At every key the base has
-*habits* :math:`h`: weights of sum 1 of all steps that may come next. Adapter :math:`j` alone gives
-instead the shares :math:`\pi_j` of the steps that its training solutions take there (:math:`h`
-where they never meet the key). Merged with coefficients :math:`c_j`, :math:`C = \sum_j c_j`, step
-:math:`s` leads there by
+A memory solves problems step by step. Each step is decoded and then read again for the next one. At
+every key the base has *habits* :math:`h`, which are weights of sum 1 on the steps that may come
+next. Adapter :math:`j` alone gives these steps the weights :math:`\pi_j` instead. They are the
+shares of the steps that its training solutions take at the key, or :math:`h` if its solutions never
+pass the key. The adapters are merged with coefficients :math:`c_j` of sum :math:`C`. Then step
+:math:`s` leads at the key by
 
 .. math:: v_s - \max_{a \ne s} v_a, \qquad v = (1 - C)\,h + \sum_j c_j \pi_j,
 
-and a problem is solved iff the right step leads at each key that it passes. A fact is a key that
-adapter :math:`j` alone was trained on: it leads by :math:`2 c_j - 1` over an old fact, and by
-:math:`c_j` where the base has none. If the other steps of each adapter are its own, the shared step
-wins iff :math:`\rho > \max(\frac{1 - Kc}{Kc}, \frac1{K+1})`. Where the base has habits, a step that
-neither adapters nor base ever take never leads, whatever the coefficients: it is behind by at least
-one over the number of other steps.
+and a problem is solved iff the right step leads at each key that its solution passes. A fact is a
+key that only adapter :math:`j` was trained on. Its right step leads by :math:`2 c_j - 1` if the
+base has an old fact there, and by :math:`c_j` if the base has none. Now let each adapter have
+coefficient :math:`c` and take the shared step with share :math:`\rho`, as in the statement in
+words. If the other steps of each adapter are its own instead of the base's, the shared step wins
+iff :math:`\rho > \max(\frac{1 - Kc}{Kc}, \frac1{K+1})`. Finally, suppose the base has habits at a
+key. Then a step that neither the adapters nor the base ever take there never leads, whatever the
+coefficients. It trails by at least one over the number of other steps.
 
-**Proof.** Least squares on demonstrations with one key fits their mean, so an adapter's update
-there is :math:`\pi_j - h`, and a memory is linear in its updates. Decisions decode, so at the first
-key where the right step does not lead the solution goes astray. At a fact :math:`v = (1 - c_j) h +
-c_j \pi_j`. With equal shares :math:`v_s = Kc\rho`, against :math:`1 - Kc\rho` if the rest is habit,
-against :math:`1 - Kc` and :math:`c(1 - \rho)` if it is not. Where :math:`h_s = \pi_{js} = 0` the
-other weights sum to 1. :math:`\square`
+**Proof.** Least squares on demonstrations with the same key fits their mean. So an adapter's update
+changes the weights at this key by :math:`\pi_j - h`. A memory is linear in its updates, which gives
+:math:`v`. Each chosen step is decoded. So the solution goes wrong at the first key at which the
+right step does not lead. At a fact, :math:`v = (1 - c_j) h + c_j \pi_j`. With equal shares, the
+shared step has :math:`v_s = Kc\rho`. If the other steps are the habit, the habit has :math:`1 -
+Kc\rho`. If they are the adapters' own, the habit has :math:`1 - Kc` and each own step has
+:math:`c(1 - \rho)`. If :math:`h_s = \pi_{js} = 0` for all :math:`j`, the weights of the other steps
+sum to 1. :math:`\square`
 
-**Implication.** Averaging keeps what the training sets share (the template) and dilutes what only
-one adapter was trained on (its facts). To keep the facts too, give each adapter a coefficient above
-1/2. Or train the shared steps into the base.
+**Implication.** Averaging keeps the steps that all training sets share (the template). It dilutes
+what only one adapter was trained on (its facts). To keep the facts too, give each adapter a
+coefficient above 1/2, or train the shared steps into the base.
 
 **Scope.** Keys that are not independent interfere (``thm:perturbed-region``). If no step is decoded
-in between, facts need the conditions of ``thm:two-read-region``.
+between two facts, the facts need the conditions of ``thm:two-read-region``.
 
 References
 ----------

@@ -1,92 +1,102 @@
 r"""Two-read region: which merged edits compose, and why the golden ratio decides.
 
-**Statement.** K reads, linked by bridges from each value to its entity's key, hold old facts of
-strength 1 at linearly independent keys and values. Exact edits with coefficients c_j write a
-prompt's K new facts over old ones. Facts reached through old answers stay, and some token belongs
-to none of these facts. The new K-hop answer leads by ∏c_j − max(0, max_j (∏_{i<j} c_i)(1 − c_j)).
-For equal c ≥ 0 it wins iff c^K + c > 1.
+**Statement.** K reads hold old facts with strength 1 at linearly independent keys and values.
+Bridges between the reads turn each value into the key of its entity. Exact edits with coefficients
+c_j write a prompt's K new facts over old ones. Facts that are reached through old answers are not
+edited, and some token belongs to none of these facts. The new K-hop answer leads by ∏c_j − max(0,
+max_j (∏_{i<j} c_i)(1 − c_j)). For equal c ≥ 0 it wins iff c^K + c > 1.
 
-In :math:`(W_K + c_K\Delta_K)\,Q_{K-1} \cdots Q_1\,(W_1 + c_1\Delta_1)\,k` let the base hold old
-facts with strength 1, and let the edits replace facts of their own read exactly. The bridges
-:math:`Q_j` turn values into keys, and some token is on none of the paths below. On the prompt whose
-every hop is edited, the new answer (the *target*) leads by exactly
+A prompt with first key :math:`k` has the logits :math:`(W_K + c_K\Delta_K)\,Q_{K-1} \cdots
+Q_1\,(W_1 + c_1\Delta_1)\,k`. The base :math:`W_j` holds old facts with strength 1, and the edit
+:math:`\Delta_j` replaces facts of its own read exactly. The bridges :math:`Q_j` turn values into
+keys, and some token is on none of the paths below. Let every hop of the prompt be edited, and call
+the new answer the *target*. If the edits *overwrite* old facts and no entity on an old path is
+edited, the target leads by exactly
 
 .. math::
-    \prod_j c_j - \max\Bigl(0,\; \max_j\, \bigl(\textstyle\prod_{i<j} c_i\bigr)(1 - c_j)\Bigr)
+    \prod_j c_j - \max\Bigl(0,\; \max_j\, \bigl(\textstyle\prod_{i<j} c_i\bigr)(1 - c_j)\Bigr).
 
-where the edits *overwrite* old facts and no entity on an old path is edited. If all of those
-entities are edited too (*overwrite both*), the maximum runs over all other products of :math:`c_j`
-or :math:`1 - c_j`. For a *new subject*, without an old first fact, :math:`j = 1` drops out; for
-*new facts* only the 0 is left. Hence the new answer of any number of hops wins under *overwrite
-both* iff all :math:`c_j > 1/2`. Two hops win under *overwrite* iff :math:`c_1(1 + c_2) > 1` and
-:math:`c_1(2 c_2 - 1) > 0`; for a *new subject* they win iff :math:`c_1(2c_2 - 1)` and
-:math:`c_1c_2` are positive. Equal :math:`c \ge 0` win under *overwrite* iff :math:`c^K + c > 1`.
-For K = 1 to 4 they win from 1/2, :math:`(\sqrt5 - 1)/2`, .682 and .724 on. For a *new subject* the
-threshold is that of one hop less, for *new facts* it is 0. *Convex no-go:* with :math:`c_j \ge 0`,
-:math:`\sum_j c_j \le 1` and :math:`K \ge 2` the new answer never wins over old facts.
-*Familiarity:* if a bridge sends the new value to 0, the target's logit is 0, whatever the
-coefficients, and whatever memories and edits do at other inputs.
+If all entities on old paths are edited too (*overwrite both*), the inner maximum runs instead over
+all other products of :math:`K` factors, each :math:`c_j` or :math:`1 - c_j`. For a *new subject*,
+which has no old first fact, the term :math:`j = 1` is left out. For *new facts*, where the base
+holds no old ones, only the 0 is left. Hence, for any number of hops, the target wins under
+*overwrite both* iff all :math:`c_j > 1/2`. For two hops, it wins under *overwrite* iff :math:`c_1(1
++ c_2) > 1` and :math:`c_1(2 c_2 - 1) > 0`. For a *new subject* with two hops, it wins iff
+:math:`c_1(2c_2 - 1)` and :math:`c_1c_2` are positive. With equal coefficients :math:`c \ge 0`, it
+wins under *overwrite* iff :math:`c^K + c > 1`. For K = 1 to 4 this holds above 1/2, :math:`(\sqrt5
+- 1)/2`, .682 and .724. The threshold for a *new subject* is that of one hop less, and for *new
+facts* it is 0. *Convex no-go:* with :math:`c_j \ge 0`, :math:`\sum_j c_j \le 1` and :math:`K \ge
+2`, the target never wins over old facts. *Familiarity:* if a bridge maps the new value before it to
+0, the target's logit is 0. This holds whatever the coefficients are, and whatever memories and
+edits do at other inputs.
 
-**Proof.** Keys and values are independent, so a read acts on coordinates, whatever the frames: an
-edited entity goes to its new value with weight :math:`c_j` and to its old one, if any, with
-:math:`1 - c_j`; others go on with weight 1. Each end token collects one path, which leaves the new
-facts at hop :math:`j` or never; untouched tokens get 0; the target's path passes all bridges.
-*Overwrite both:* were two :math:`c_j` negative, both exchanged for :math:`1 - c_j > |c_j|` would
-give more; so all are positive, one exchanged needs :math:`c_j > 1 - c_j`, and then :math:`c_j > |1
-- c_j|`. For equal :math:`c \le 1` the hardest competitor is :math:`j = 1`; beyond, :math:`1 - c <
-0`. No-go: :math:`\prod_j c_j \le c_1 c_2 \le c_1 (1 - c_1) \le 1 - c_1` under *overwrite*,
-:math:`\prod_j c_j \le (1 - c_1) \prod_{j > 1} c_j` under *overwrite both* when :math:`c_1` is the
-least. :math:`\square`
+**Proof.** Keys and values are independent, so each read acts on coordinates, whatever the frames.
+An edited entity goes to its new value with weight :math:`c_j` and to its old value, if it has one,
+with weight :math:`1 - c_j`. Other entities go to their values with weight 1. Each end token
+receives the product of the weights on one path. That path leaves the new facts at some hop
+:math:`j`, or never. Tokens on no path get 0. The target's path passes all bridges. *Overwrite
+both:* the target wins only if :math:`\prod_j c_j > 0`. Suppose two :math:`c_j` were negative. Then
+replacing both by :math:`1 - c_j > |c_j|` would give a larger product. So all :math:`c_j` are
+positive. Replacing one :math:`c_j` by :math:`1 - c_j` must give a smaller product, so :math:`c_j >
+1 - c_j`. Conversely, if every :math:`c_j > 1 - c_j`, then every :math:`c_j > |1 - c_j|`, and all
+other products are smaller. *Equal coefficients:* for :math:`c \le 1` the largest competitor is
+:math:`j = 1`. For :math:`c > 1` all competitors are negative, since :math:`1 - c < 0`. *No-go:*
+under *overwrite*, :math:`\prod_j c_j \le c_1 c_2 \le c_1 (1 - c_1) \le 1 - c_1`, which is the
+competitor :math:`j = 1`. Under *overwrite both*, let :math:`c_1` be the least coefficient. Then
+:math:`c_1 \le 1/2`, and the competitor :math:`(1 - c_1) \prod_{j > 1} c_j` is at least
+:math:`\prod_j c_j`. :math:`\square`
 
-**Implication.** Two edits of old facts can each survive a merge and still fail the question that
-links them. Between the coefficients 1/2 and 0.618, single hops are right and two hops are wrong.
-The sum of the adapters composes, and so does the mean of edits that were made strong enough.
+**Implication.** Two edits of old facts can each survive a merge while the question that links them
+fails. With coefficients between 1/2 and 0.618, single hops are right and two hops are wrong. The
+sum of the adapters composes. Their mean composes too if the edits were made strong enough.
 
 **Scope.** A bridge that selects one entity lowers the threshold to 1/2 (``thm:clean-up-bridge``).
-Negative coefficients can win as well: under *overwrite* two equal ones below :math:`-(\sqrt5 +
-1)/2` do.
+Negative coefficients can win as well. Under *overwrite*, two hops win with equal coefficients below
+:math:`-(\sqrt5 + 1)/2`.
 
 ============================================================
 
 Perturbed region: how much interference at each read merged edits survive.
 
-**Statement.** Two linked reads hold old facts of strength 1 at linearly independent keys and
-values, and exact edits write a prompt's new facts over them. The old bridge's fact stays, both
-coefficients are c in [0, 1], and other adapters add at most ±ε to each value's weight at each read.
-The new two-hop answer leads under all such interference iff c² + c − 1 > (c + 3)ε.
+**Statement.** Two linked reads hold old facts with strength 1 at linearly independent keys and
+values. Exact edits, both with coefficient c in [0, 1], write a prompt's two new facts over old
+ones, and the old bridge's fact is not edited. Other adapters add at most ±ε to each value's weight
+at each read. The new two-hop answer leads under all such interference iff c² + c − 1 > (c + 3)ε.
 
-As in ``thm:two-read-region``, but at read :math:`j` the other merged adapters add :math:`p_j` to
-what it returns, with weight at most :math:`\varepsilon_j` on each value (on each token at the last
-read). Let :math:`T_j = \prod_{i>j} c_i`, and give each end token the product :math:`s` of the
-weights on its path from the prompt, 0 if none leads there, and the product :math:`w_j` of those
-after read :math:`j`. The least margin of the target over all such interference is exactly the
-minimum over the other tokens of
+Take the setting of ``thm:two-read-region``. At read :math:`j` the other merged adapters add
+:math:`p_j` to the output of the read. The weight of :math:`p_j` on each value, or on each token at
+the last read, is at most :math:`\varepsilon_j` in absolute value. Let :math:`T_j = \prod_{i>j}
+c_i`. For each end token let :math:`s` be the product of the weights on its path from the prompt,
+and 0 if none leads there. Let :math:`w_j` be the product of the weights after read :math:`j` on the
+token's path. The least margin of the target over all such interference is exactly the minimum, over
+the other tokens, of
 
 .. math::
     \textstyle\prod_j c_j - s - \sum_j \varepsilon_j
-    \begin{cases} |T_j - w_j| & \text{if their paths part after read } j, \\
+    \begin{cases} |T_j - w_j| & \text{if the token's path leaves the target's after read } j, \\
     |T_j| + |w_j| & \text{else.} \end{cases}
 
-So the new answer is safe iff this is positive: two equal hops :math:`0 \le c \le 1` under
-*overwrite* iff
-:math:`c^2 + c - 1 > (c + 3)\,\varepsilon`, from :math:`c = (\varepsilon - 1 + \sqrt{5 +
-10\varepsilon + \varepsilon^2})/2 = \varphi^{-1} + \varphi\,\varepsilon + O(\varepsilon^2)`,
-:math:`\varphi` the golden ratio; one hop from :math:`1/2 + \varepsilon`; K whole edits,
-:math:`c_j = 1`, iff :math:`\varepsilon < 1/(2K)`.
+So the target is safe, that is, it wins under all such interference, iff this minimum is positive.
+Two hops with equal :math:`0 \le c \le 1` are safe under *overwrite* iff :math:`c^2 + c - 1 > (c +
+3)\,\varepsilon`. This holds above :math:`c = (\varepsilon - 1 + \sqrt{5 + 10\varepsilon +
+\varepsilon^2})/2 = \varphi^{-1} + \varphi\,\varepsilon + O(\varepsilon^2)`, with :math:`\varphi`
+the golden ratio. One hop is safe above :math:`c = 1/2 + \varepsilon`. K whole edits, :math:`c_j =
+1`, are safe iff :math:`\varepsilon < 1/(2K)`.
 
-**Proof.** The margin over one token is affine in the weights of all :math:`p_j`: a unit on the
-entity of the target's path adds :math:`T_j`, a unit on the entity of the token's path takes
-:math:`w_j`, one entity before the paths part, two after; other entities add nothing. A box
-minimises an affine function at the corner against the signs of its slopes, which gives the sum; the
-minima over box and tokens commute. The corner is reached by rank-one adapters that read the state
-of this very prompt. Two equal hops: the token of the old bridge, left at hop 1, has the least
-value. Whole edits: it has :math:`1 - 0 - 2K\varepsilon`, as has any token apart from the prompt.
-:math:`\square`
+**Proof.** The target's margin over one token is affine in the weights of all :math:`p_j`. A unit on
+the entity of the target's path adds :math:`T_j` to the margin. A unit on the entity of the token's
+path subtracts :math:`w_j`. Before the paths part, these two are the same entity; afterwards they
+are different ones. Other entities add nothing. Over a box, an affine function is least at the
+corner against the signs of its slopes, which gives the sum. The minimum over the box and the
+minimum over tokens can be exchanged. Rank-one adapters that read this prompt's own states reach the
+corner. Two equal hops: the answer of the old bridge, whose path leaves at hop 1, has the least
+value. Whole edits: the answer of the old bridge has :math:`1 - 0 - 2K\varepsilon`, and so has any
+token to which the prompt does not lead. :math:`\square`
 
 **Implication.** Two hops are safe from every interference of at most :math:`\varepsilon` per read
 only above the coefficient :math:`0.618 + 1.618\,\varepsilon`, to first order. With more hops, whole
 edits (coefficient 1) tolerate less interference. Measure what other adapters add at each read, in
-units of an edit's change.
+units of the change that an edit makes.
 
 **Scope.** The theorem does not bound :math:`\varepsilon`; see ``thm:interpolation-price`` and
 ``thm:interference-angle``. It covers the worst case: random interference is milder.
@@ -95,39 +105,44 @@ units of an edit's change.
 
 Composition order: no theory of fewer than K adapters at a time contains a K-hop answer.
 
-**Statement.** Take linked reads of K edits at linearly independent keys and values, where the base
-holds none of the new facts. The new answer has the logit ∏c_j, and all of it comes from the
-interaction of all K edits. An expansion in interactions of fewer edits at a time gives it the logit
-0 at all coefficients. For K ≥ 2, linearised fine-tuning is such an expansion, of first order.
+**Statement.** K edits with coefficients c_j lie in K linked reads at linearly independent keys and
+values. The base holds none of the new facts. The new answer has the logit ∏c_j, and all of this
+logit comes from the interaction of all K edits. An expansion in interactions of fewer than K edits
+gives the new answer the logit 0 at all coefficients. For K ≥ 2, linearised fine-tuning is such an
+expansion, of first order.
 
 On a prompt of :math:`K` edited hops let :math:`f(c_1, \dots, c_K)` be the output of the reads with
-their edits at coefficients :math:`c_j`. The new answer's logit is :math:`\prod_j c_j`: its
-expansion in interactions of up to :math:`q` adapters,
+their edits at coefficients :math:`c_j`. The new answer's logit is :math:`\prod_j c_j`. Let
+:math:`1_R` set the coefficients in :math:`R` to 1 and all others to 0. The expansion of :math:`f`
+in interactions of up to :math:`q` adapters,
 
 .. math::
     f_q(c) = \sum_{|S| \le q} \prod_{j \in S} c_j \sum_{R \subseteq S} (-1)^{|S| - |R|} f(1_R),
 
-gives exactly 0 for :math:`q < K` and :math:`\prod_j c_j` from :math:`q = K` on. More generally, if
-the outputs of **any** model obey :math:`f(c) = \sum_{|S| < K} g_S(c_S)` and the answer's logit is
-that of the base whenever one of the adapters is off, it is that of the base for every :math:`c`. So
-linearised fine-tuning, one weight that is read once, and weight-disentangled adapters (:math:`f =
-g_0 + \sum_j g_j(c_j)`) never compose two hops.
+gives the new answer the logit 0 for :math:`q < K` and :math:`\prod_j c_j` from :math:`q = K` on.
+More generally, suppose the outputs of **any** model have the form :math:`f(c) = \sum_{|S| < K}
+g_S(c_S)`. Suppose also that the answer's logit is that of the base whenever one of the adapters is
+off. Then the answer's logit is that of the base for every :math:`c`. So three kinds of models never
+compose two hops: linearised fine-tuning, one weight that is read once, and weight-disentangled
+adapters (:math:`f = g_0 + \sum_j g_j(c_j)`).
 
-**Proof.** The target is reached by the path of new facts alone, :math:`c_j` a hop
-(``thm:two-read-region``). Every :math:`f(1_R)` with :math:`R \ne \{1..K\}` lacks a factor, so all
-interactions but the full one vanish, and that one is 1. For the general part let :math:`D` be the
-alternating sum of :math:`f` over switching each adapter from :math:`c_j` to 0. A term :math:`g_S`
-does not depend on some adapter, so :math:`D g_S = 0` and :math:`D f = 0`; all terms of :math:`D f`
-but :math:`f(c)` have an adapter off and equal the base's logit, with signs that sum to :math:`-1`.
-:math:`\square`
+**Proof.** Only the path of new facts reaches the target, with weight :math:`c_j` at hop :math:`j`
+(``thm:two-read-region``). For :math:`R \ne \{1..K\}` the target's logit in :math:`f(1_R)` has a
+factor 0. So at the target all interactions but the full one vanish, and the full one is 1. For the
+general part let :math:`D f` be the alternating sum of :math:`f` over switching each adapter from
+:math:`c_j` to 0. Each term :math:`g_S` does not depend on some adapter, so :math:`D g_S = 0`, and
+hence :math:`D f = 0`. All terms of :math:`D f` except :math:`f(c)` have an adapter off. In these
+terms the answer's logit is that of the base, and their signs sum to :math:`-1`. So the answer's
+logit in :math:`f(c)` is that of the base too. :math:`\square`
 
-**Implication.** Some merge rules are derived from the effect of one adapter at a time: task
-arithmetic in the linear regime, disentangled weights. Such a theory says nothing about two hops,
-right or wrong. Their answer is in the interaction that it drops.
+**Implication.** Some merge rules are derived from the effect of one adapter at a time, for example
+task arithmetic in the linear regime. Disentangled weights are another example. Such a theory does
+not say whether a two-hop answer is right or wrong. The two-hop answer is in the interaction that
+the theory drops.
 
-**Scope.** The theorem does not say that such models are bad at single hops: there they are ideal.
-The new answer may lead without moving if the other logits fall. Here a target of logit 0 does not
-lead.
+**Scope.** The theorem does not say that such models are bad at single hops; on single hops they are
+ideal. In other models, an answer whose logit does not move may still lead if the other logits fall.
+In the reads of this theorem, a target of logit 0 does not lead.
 
 References
 ----------
@@ -137,49 +152,56 @@ weight disentanglement: arXiv 2305.12827.
 
 Spread region: which edits compose when every adapter acts in every layer.
 
-**Statement.** K linked edits replace old facts, over linearly independent entities. Edits and old
-facts are both spread over the reads of a residual stream. Entities on old paths keep their facts,
-and some end token is on no path. The new K-hop answer then leads all end tokens by exactly p_K −
-max(0, max_j (p_{j−1} − p_j)). Here p_j is the product of the first j coefficients times the order
-mass. The order mass sums, over K reads in order, the product of shares at these reads: those of
-edits 1 to j, and of the old facts of hops j + 1 to K. Old facts of one hop are spread alike.
+**Statement.** K linked edits replace old facts of linearly independent entities. Each edit and each
+old fact is spread over the reads of a residual stream with shares. Old facts of one hop have the
+same shares. Entities on old paths keep their facts, and some end token is on no path. The new K-hop
+answer then leads all end tokens by exactly p_K − max(0, max_j (p_{j−1} − p_j)). Here p_j is the
+product of the first j coefficients times an order mass. This order mass sums, over all increasing
+sequences of K reads, the product of shares at these reads. The shares are those of edits 1 to j and
+those of the old facts of hops j + 1 to K.
 
-The stream holds entities; its reads :math:`l = 1, \dots, L` add what
-they read: :math:`x_l = x_{l-1} + (W_l + \sum_j c_j \Delta_{jl})\, x_{l-1}`. The base holds the old
-fact of hop :math:`j`, that of the entity on the new path and those of entities on old paths, with
-share :math:`w_{jl}` at read :math:`l`; edit :math:`j` writes there its new value and takes the old
-one away, both with share :math:`\rho_{jl}`. For shares :math:`s_1, \dots, s_K` let
+The state of the stream consists of entities. Its reads :math:`l = 1, \dots, L` add what they read:
+:math:`x_l = x_{l-1} + A_l x_{l-1}` with :math:`A_l = W_l + \sum_j c_j \Delta_{jl}`. Hop :math:`j`
+has an old fact of the entity on the new path, and old facts of entities on old paths. The base
+holds each of them with share :math:`w_{jl}` at read :math:`l`. At this read, edit :math:`j` writes
+its new value and takes the old value away, both with share :math:`\rho_{jl}`. For shares
+:math:`s_1, \dots, s_K` let
 
 .. math:: \omega(s_1, \dots, s_K) = \sum_{l_1 < \dots < l_K} s_{1 l_1} \cdots s_{K l_K}, \qquad
     p_j = c_1 \cdots c_j \, \omega(\rho_1, \dots, \rho_j, w_{j+1}, \dots, w_K).
 
-The logits of end tokens are :math:`p_K` for the target, :math:`p_{j-1} - p_j` for the token to
-which the old path from hop :math:`j` on leads, and 0 for tokens that nothing leads to.
+The target has the logit :math:`p_K`. The token that one reaches by following the old facts from hop
+:math:`j` onwards has :math:`p_{j-1} - p_j`. Tokens to which nothing leads have 0.
 
 **Proof.** :math:`x_L = (1 + A_L) \cdots (1 + A_1)\, x_0` is the sum of :math:`A_{l_i} \cdots
-A_{l_1} x_0` over increasing reads. Each :math:`A_l` takes an entity before hop :math:`j` to those
-after it and an end token to 0, so exactly the terms with K factors reach end tokens. A token is
-reached by one path: new values up to hop :math:`j - 1`, with :math:`c_i \rho_{i l_i}` each, the old
-value at :math:`j`, with :math:`w_{j l_j} - c_j \rho_{j l_j}`, then old facts, with :math:`w_{i
-l_i}`. The sum over reads is :math:`\omega` of these, linear in each argument: :math:`c_1 \cdots
-c_{j-1}\, \omega(\rho_1, \dots, \rho_{j-1}, w_j - c_j \rho_j, w_{j+1}, \dots) = p_{j-1} - p_j`.
-:math:`\square`
+A_{l_1} x_0` over all increasing sequences of reads. Each :math:`A_l` maps an entity before hop
+:math:`j` to entities after hop :math:`j`, and maps an end token to 0. So exactly the terms with K
+factors reach end tokens. Each token is reached by one path. Up to hop :math:`j - 1` the path takes
+new values, each with weight :math:`c_i \rho_{i l_i}`. At hop :math:`j` it takes the old value, with
+weight :math:`w_{j l_j} - c_j \rho_{j l_j}`. After hop :math:`j` it takes old facts, each with
+weight :math:`w_{i l_i}`. The sum over increasing reads is :math:`\omega` of these weights, and
+:math:`\omega` is linear in each argument. Hence the token has :math:`c_1 \cdots c_{j-1}\,
+\omega(\rho_1, \dots, \rho_{j-1}, w_j - c_j \rho_j, w_{j+1}, \dots) = p_{j-1} - p_j`. The target's
+path takes new values at all hops, which gives :math:`p_K`. :math:`\square`
 
-*Even edits* of facts in the first and in the last of :math:`L` reads have the order masses 1,
-:math:`(L - 1)/L` and :math:`(L - 1)/(2L)`. The target outdoes the old answer of the new bridge iff
-:math:`c_2 > 1`, and that of the old bridge iff :math:`c_1 (1 + c_2/2) > L/(L - 1)`, which follows
-for :math:`L \ge 3`: two hops need :math:`c > 1` (over two reads :math:`c > \sqrt5 - 1`), where
-single hops need :math:`c > 1/2`.
+*Even edits.* Let the first of :math:`L` reads hold the old facts of hop 1 and the last read those
+of hop 2. Let both edits be spread evenly over the reads, with positive coefficients. Then
+:math:`p_0, p_1, p_2` have the order masses 1, :math:`(L - 1)/L` and :math:`(L - 1)/(2L)`. The
+target outdoes the old answer of the new bridge iff :math:`c_2 > 1`. It outdoes the answer of the
+old bridge iff :math:`c_1 (1 + c_2/2) > L/(L - 1)`. For equal coefficients and :math:`L \ge 3`, the
+first condition implies the second. So two hops need :math:`c > 1`, where single hops need :math:`c
+> 1/2`. Over two reads, two hops need :math:`c > \sqrt5 - 1`.
 
-**Implication.** If training spreads an edit as pretraining spread the fact, adapters in every layer
-compose as if each sat in one layer. Suppose instead that training spreads edits evenly, while each
-fact has its own layer. Then whole edits do not compose, however deep the network, and must be
-stronger than a replacement. What counts is how much of the second edit lies above the first.
+**Implication.** Suppose training spreads each edit over the layers as pretraining spread the old
+fact. Then adapters in every layer compose as if each sat in one layer. Suppose instead that
+training spreads edits evenly, while each old fact has a layer of its own. Then whole edits do not
+compose, however deep the network, and edits must be stronger than a replacement. What counts is how
+much of the second edit lies above the first.
 
-**Scope.** The theorem says nothing about attention or nonlinear blocks, which decide: see
-``thm:clean-up-bridge``. If entities are not independent, keys of other facts answer too
+**Scope.** The theorem says nothing about attention or nonlinear blocks, which can decide on one
+entity (``thm:clean-up-bridge``). If entities are not independent, keys of other facts answer too
 (``thm:perturbed-region``). If the first edit is in the first read and the second fact is late, the
-theorem becomes ``thm:invisible-placement``. Where training puts shares is
+theorem becomes ``thm:invisible-placement``. Where training puts shares is the subject of
 ``thm:least-norm-placement``.
 
 References

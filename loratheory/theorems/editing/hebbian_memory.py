@@ -1,53 +1,55 @@
 r"""Hebbian memory: what a frozen random factor of rank `r` does to stored facts.
 
 **Statement.** An adapter stores facts through a frozen factor of rank r with independent entries
-N(0, 1/r). Without this factor, the memory H would answer the query x, read along u, with u·Hx. The
-adapter's answer has the second moment (1 + 1/r)(u·Hx)² + ‖Hᵀu‖²‖x‖²/r.
+N(0, 1/r). Without this factor, the facts would form a memory H, whose answer to the query x, read
+along u, would be u·Hx. With the factor, the adapter's answer has the second moment (1 + 1/r)(u·Hx)²
++ ‖Hᵀu‖²‖x‖²/r.
 
-Let :math:`H = \sum_i u_i e_i^\top` store facts, and let the rank-:math:`r` adapter :math:`\Delta =
-H A^\top A` write it through a frozen :math:`A \in \mathbb{R}^{r \times n}` of independent entries
-:math:`N(0, 1/r)`: its trained factor is :math:`\sum_i u_i (A e_i)^\top`. For every read :math:`u`
-and query :math:`x`
+Let :math:`H = \sum_i u_i e_i^\top` store facts with keys :math:`e_i` and outputs :math:`u_i`. The
+rank-:math:`r` adapter :math:`\Delta = H A^\top A` writes :math:`H` through a frozen :math:`A \in
+\mathbb{R}^{r \times n}` of independent entries :math:`N(0, 1/r)`. Its trained factor is
+:math:`\sum_i u_i (A e_i)^\top`. For every read :math:`u` and query :math:`x`
 
 .. math::
     \mathbb{E}\, u^\top \Delta x = u^\top H x, \qquad
     \mathbb{E}\, (u^\top \Delta x)^2 = \bigl(1 + \tfrac1r\bigr) (u^\top H x)^2
     + \tfrac1r \|H^\top u\|^2 \|x\|^2 .
 
-With all of :math:`N` keys, distinct outputs, read and query Gaussian :math:`N(0, 1_d/d)`, a foreign
-read of a foreign query has variance :math:`\frac Nd g` with :math:`g = \frac1r + \frac1d +
-\frac1{rd}`, and that of a stored one :math:`\frac1d \bigl[(N - 1) g + (1 + \frac2d)(1 + \frac2r)
-\bigr]`.
+Let the :math:`N` keys, the distinct outputs, the read and the query all be Gaussian :math:`N(0,
+1_d/d)`, and let :math:`g = \frac1r + \frac1d + \frac1{rd}`. Take a read that is no fact's output.
+If the query is no fact's key, the answer has variance :math:`\frac Nd g`. If the query is a fact's
+key, the answer has variance :math:`\frac1d \bigl[(N - 1) g + (1 + \frac2d)(1 + \frac2r) \bigr]`.
 
-**Proof.** With rows :math:`a_k/\sqrt r` of :math:`A`, :math:`u^\top \Delta x = \frac1r \sum_k z_k`
-with independent :math:`z_k = (y^\top a_k)(a_k^\top x)`, :math:`y = H^\top u`. Isserlis gives
-:math:`\mathbb{E} z = y^\top x` and :math:`\mathbb{E} z^2 = \|x\|^2 \|y\|^2 + 2 (y^\top x)^2`; the
-variance of the mean is :math:`\frac1r \bigl(\|x\|^2 \|y\|^2 + (y^\top x)^2\bigr)`. For Gaussian
-embeddings the terms of different facts are uncorrelated, as :math:`\mathbb{E}\, (u^\top u_i)
-(u^\top u_j) = 0`. One of them has :math:`\mathbb{E} (u^\top u_i)^2 = \frac1d` times :math:`(1 +
-\frac1r) \frac1d + \frac1r` for :math:`x` independent of :math:`e_i`, which is :math:`g`, and times
-:math:`(1 + \frac2r)\, \mathbb{E} \|x\|^4 = (1 + \frac2r)(1 + \frac2d)` for :math:`x = e_i`.
-:math:`\square`
+**Proof.** Let :math:`a_k/\sqrt r` be the rows of :math:`A`, and let :math:`y = H^\top u`. Then
+:math:`u^\top \Delta x = \frac1r \sum_k z_k` with independent :math:`z_k = (y^\top a_k)(a_k^\top
+x)`. Isserlis' theorem gives :math:`\mathbb{E} z_k = y^\top x` and :math:`\mathbb{E} z_k^2 = \|x\|^2
+\|y\|^2 + 2 (y^\top x)^2`. So the variance of the mean is :math:`\frac1r \bigl(\|x\|^2 \|y\|^2 +
+(y^\top x)^2\bigr)`. For Gaussian embeddings the terms of different facts are uncorrelated, as
+:math:`\mathbb{E}\, (u^\top u_i) (u^\top u_j) = 0`. The variance of one fact's term is
+:math:`\mathbb{E} (u^\top u_i)^2 = \frac1d` times a second factor. For :math:`x` independent of
+:math:`e_i` this factor is :math:`(1 + \frac1r) \frac1d + \frac1r = g`. For :math:`x = e_i` it is
+:math:`(1 + \frac2r)\, \mathbb{E} \|x\|^4 = (1 + \frac2r)(1 + \frac2d)`. :math:`\square`
 
-**Corollary (merged memory).** Facts with orthonormal keys are shared among Hebbian adapters, whose
+**Corollary (merged memory).** Facts with orthonormal keys are divided among Hebbian adapters, whose
 independent frozen factors have rank r and entries N(0, 1/r). Take a query along one key, or
-orthogonal to all keys. On this query the sum of the adapters has the same second moment as one such
-adapter that holds all facts. How the facts are shared does not matter.
+orthogonal to all keys. On this query the answer of the sum of the adapters has the same second
+moment as that of one such adapter with all facts. How the facts are divided does not matter.
 
-Share the facts among :math:`K` adapters, :math:`\Delta = \sum_k H_k A_k^\top A_k`. The mean is
-:math:`u^\top H x` and the variance :math:`\frac1r \sum_k \bigl[(u^\top H_k x)^2 + \|H_k^\top u\|^2
-\|x\|^2\bigr]`. Keys of different adapters are orthogonal, so :math:`\sum_k \|H_k^\top u\|^2 =
-\|H^\top u\|^2`; at most one :math:`H_k x` is not zero, so :math:`\sum_k (u^\top H_k x)^2 = (u^\top
-H x)^2`: the law above, though the sum has rank up to :math:`K r`. An oracle that switches on only
-the adapter of the fact asked for leaves :math:`N/K` facts in place of :math:`N`.
+Divide the facts among :math:`K` adapters, and let :math:`\Delta = \sum_k H_k A_k^\top A_k` be the
+adapters' sum. The answer has the mean :math:`u^\top H x` and the variance :math:`\frac1r \sum_k
+\bigl[(u^\top H_k x)^2 + \|H_k^\top u\|^2 \|x\|^2\bigr]`. Keys of different adapters are orthogonal,
+so :math:`\sum_k \|H_k^\top u\|^2 = \|H^\top u\|^2`. At most one :math:`H_k x` is not zero, so
+:math:`\sum_k (u^\top H_k x)^2 = (u^\top H x)^2`. This gives the law above, though the sum has rank
+up to :math:`K r`. Suppose the facts are divided evenly, and an oracle switches on only the adapter
+that holds the fact asked for. Then :math:`N/K` facts are left in place of :math:`N`.
 
 **Implication.** A frozen random factor mixes all facts that are stored through it. Each fact adds
-noise, :math:`1/r` of its energy, to every answer. So a library of such adapters is better routed
-than summed (``thm:merged-memory``).
+noise, :math:`1/r` of the fact's energy, to every answer. So it is better to route a library of such
+adapters than to sum it (``thm:merged-memory``).
 
-**Scope.** Second moments are not recall rates. As a heuristic, an answer beats :math:`M - 1` others
-up to about :math:`N < rd / (2 \ln M)` facts, and only if :math:`r > 2 \ln M`. A trained :math:`A`
-that is aligned with the keys does better: it stores :math:`r` orthonormal facts exactly.
+**Scope.** Second moments are not recall rates. As a heuristic, the right answer beats :math:`M - 1`
+others up to about :math:`N < rd / (2 \ln M)` facts, and only if :math:`r > 2 \ln M`. A trained
+:math:`A` that is aligned with the keys does better: it stores :math:`r` orthonormal facts exactly.
 
 References
 ----------

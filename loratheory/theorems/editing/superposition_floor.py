@@ -1,33 +1,36 @@
 r"""Superposition floor: the cross-talk of more facts than ranks.
 
-**Statement.** A rank-r update answers each of N >= 2 keys with the key's own output, at strength
-one. At the keys of other facts these outputs then have a mean squared response of at least (N −
-r)/(r(N − 1)). This holds for all keys and outputs.
+**Statement.** A rank-r update stores N >= 2 facts, each with a key and an output. To each key, the
+output of the same fact responds with strength one. Then the mean squared response of outputs to the
+keys of other facts is at least (N − r)/(r(N − 1)). This holds for all keys and outputs.
 
-Let an update :math:`\Delta` of rank at most :math:`r` answer :math:`N \ge 2` keys :math:`e_j` so
-that the response :math:`x_{ij} = u_i^\top \Delta e_j` of output :math:`i` to key :math:`j` is one
-on the diagonal. Whatever keys and outputs are,
+Let :math:`\Delta` be an update of rank at most :math:`r`. For :math:`N \ge 2` facts let
+:math:`x_{ij} = u_i^\top \Delta e_j` be the response of output :math:`i` to key :math:`j`, and let
+:math:`x_{jj} = 1` for all :math:`j`. Then, whatever keys and outputs are,
 
 .. math::
-    \frac1{N(N-1)} \sum_{i \ne j} x_{ij}^2 \;\ge\; \frac{(N - r)_+}{r (N - 1)},
+    \frac1{N(N-1)} \sum_{i \ne j} x_{ij}^2 \;\ge\; \frac{(N - r)_+}{r (N - 1)}.
 
-with equality, for independent keys and independent outputs, where :math:`X` is :math:`N/r` times a
-projector of constant diagonal: the Gram matrix of a tight frame of unit vectors.
+For independent keys and independent outputs, equality is attained. For :math:`r < N` it holds if
+:math:`X` is :math:`N/r` times a projector of constant diagonal. Such an :math:`X` is the Gram
+matrix of a tight frame of unit vectors.
 
-**Proof.** :math:`X = U^\top \Delta E` has rank at most :math:`q = \min(r, N)`, so its trace is at
-most :math:`\sum_{i \le q} \sigma_i \le \sqrt q\, \|X\|_F`, and :math:`\|X\|_F^2 \ge N^2/q`. The
-diagonal takes :math:`N` of it; the rest is the claim. For :math:`r < N` let the columns of
-:math:`F` hold :math:`\sqrt{2/r} (\cos, \sin)(2\pi k j/N)` for :math:`k = 1, \dots, \lfloor r/2
-\rfloor` and, for odd :math:`r`, the constant :math:`1/\sqrt r`: as :math:`k < N/2`, its rows are
-orthogonal of squared length :math:`N/r` and its columns unit vectors, so :math:`F^\top F` is such
-an :math:`X`; for :math:`r \ge N` the identity is. Independent columns can be inverted from one
-side: :math:`\Delta = U^{+\top} X E^+`. :math:`\square`
+**Proof.** The matrix :math:`X = U^\top \Delta E` has rank at most :math:`q = \min(r, N)` and trace
+:math:`N`. The trace is at most :math:`\sum_{i \le q} \sigma_i \le \sqrt q\, \|X\|_F`, so
+:math:`\|X\|_F^2 \ge N^2/q`. The diagonal contributes :math:`N` to :math:`\|X\|_F^2`. The other
+entries contribute at least :math:`N^2/q - N`, which is the claim. Now let :math:`r < N`. Let column
+:math:`j` of :math:`F` hold :math:`\sqrt{2/r} (\cos, \sin)(2\pi k j/N)` for :math:`k = 1, \dots,
+\lfloor r/2 \rfloor` and, for odd :math:`r`, the constant :math:`1/\sqrt r`. As :math:`k < N/2`, the
+rows of :math:`F` are orthogonal with squared length :math:`N/r`. The columns of :math:`F` are unit
+vectors. So :math:`X = F^\top F` is :math:`N/r` times a projector of constant diagonal. For :math:`r
+\ge N`, the identity as :math:`X` attains equality. Independent columns can be inverted from one
+side, so :math:`\Delta = U^{+\top} X E^+` has the responses :math:`X`. :math:`\square`
 
-**Implication.** An adapter that holds more facts than it has ranks also answers the keys of other
-facts, even before a merge. With many more facts than ranks, the mean squared response is
-:math:`1/r`. A merge into the same rank adds facts, and so cross-talk.
+**Implication.** If an adapter holds more facts than it has ranks, its outputs also respond to the
+keys of other facts, even before a merge. With many more facts than ranks, the mean squared response
+is at least about :math:`1/r`. A merge into the same rank adds facts, and so cross-talk.
 
-**Scope.** Cross-talk is a mean, so `argmax` may still be right for all facts: rank 2 suffices for
+**Scope.** The bound is on a mean, so `argmax` may still be right for all facts. Rank 2 suffices for
 that (``thm:argmax-rank``). The bound holds for outputs and keys of any length and angle.
 
 References

@@ -1,41 +1,46 @@
 r"""Steering an invertible linear network as near to a target as rank allows.
 
-Two constructions reach the same product; `steer` takes the better one. Simple factors always
-exist, but need the inverses of long products, which cost every digit in a deep network. The layer
-sweep inverts no long product, and works wherever the adapted products stay invertible on the way.
+Two constructions reach the same product; `steer` takes the better one. Simple factors always exist.
+But they need the inverses of long products, which cost every digit in a deep network. The layer
+sweep inverts no long product, and works wherever the updated products stay invertible on the way.
 
 **Simple factors.** Every matrix :math:`1 + A B^\top`, with :math:`A` and :math:`B` of size :math:`d
 \times k`, is a product of :math:`k` factors :math:`1 + u v^\top`, singular or not.
 
-**Proof.** Let :math:`C = 1 + B^\top A`. If :math:`C = 0`, the matrix is :math:`\prod_i (1 + a_i
-b_i^\top)`, as :math:`b_i^\top a_j = 0` off the diagonal. Else let :math:`C z = \sigma w` be its
-leading singular pair, :math:`c = z^\top w`, and :math:`y = (z \pm w) / (1 \pm c)` with the sign of
-:math:`c`, so that :math:`y^\top z = 1` and :math:`y^\top C z = \pm\sigma \ne 0`. The factor
-:math:`S = 1 + A z\, y^\top B^\top` has determinant :math:`\pm\sigma`, and :math:`(1 + A B^\top)
-S^{-1} = 1 + A (1 - z y^\top) B^\top S^{-1}` has inner width :math:`k - 1`: induct. :math:`\square`
+**Proof.** Let :math:`C = 1 + B^\top A`. If :math:`C = 0`, then :math:`b_i^\top a_j = 0` for
+:math:`i \ne j`, and the matrix is :math:`\prod_i (1 + a_i b_i^\top)`. Otherwise let :math:`C z =
+\sigma w` be the leading singular pair of :math:`C`, let :math:`c = z^\top w`, and let :math:`y = (z
+\pm w) / (1 \pm c)` with the sign of :math:`c`. Then :math:`y^\top z = 1` and :math:`y^\top C z =
+\pm\sigma \ne 0`. So the factor :math:`S = 1 + A z\, y^\top B^\top` has the determinant
+:math:`\pm\sigma`. Further, :math:`(1 + A B^\top) S^{-1} = 1 + A (1 - z y^\top) B^\top S^{-1}`, and
+:math:`1 - z y^\top` has rank :math:`k - 1`. So this matrix has inner width :math:`k - 1`, and
+induction ends the proof. :math:`\square`
 
-**Layer sweep.** Let the layers before `l` be adapted, with product :math:`P`, and those after it be
-frozen, with product :math:`A`; let :math:`E = T - A W_l P` have rank :math:`k`, and `A`, `P` be
-invertible. For :math:`X = A^{-1} E P^{-1}` and `R` columns :math:`u` in its range and :math:`v` in
-its row space with :math:`v^\top X^+ u` invertible, the update :math:`\Delta = u (v^\top X^+ u)^{-1}
-v^\top` of layer `l` leaves a missing part of rank :math:`k - R`.
+**Layer sweep.** Let the layers before `l` be updated, with product :math:`P`, and those after it be
+frozen, with product :math:`A`. Let :math:`E = T - A W_l P` have rank :math:`k`, and let `A` and `P`
+be invertible. For :math:`X = A^{-1} E P^{-1}`, choose `R` columns :math:`u` in its range and `R`
+columns :math:`v` in its row space with :math:`v^\top X^+ u` invertible. The update :math:`\Delta =
+u (v^\top X^+ u)^{-1} v^\top` of layer `l` then leaves a missing part of rank :math:`k - R`.
 
-**Proof.** With :math:`u = X a` and :math:`v^\top = b^\top X`, :math:`\Delta = X a (b^\top X a)^{-1}
-b^\top X`: Wedderburn's rank reduction. :math:`X - \Delta` vanishes on the kernel of `X` and on `a`,
-independent of it, and what is missing now is :math:`A (X - \Delta) P`. :math:`\square`
+**Proof.** Write :math:`u = X a` and :math:`v^\top = b^\top X`. Then :math:`\Delta = X a (b^\top X
+a)^{-1} b^\top X`, which is Wedderburn's rank reduction. The matrix :math:`X - \Delta` vanishes on
+the kernel of `X` and on the columns of `a`, which are independent of it. What is missing now is
+:math:`A (X - \Delta) P`. :math:`\square`
 
-**No long product is inverted.** In orthonormal bases `F` of :math:`\{u : A u \perp \ker E^\top\}`
-and `H` of :math:`(P \ker E)^\perp`, :math:`X` is the inverse of :math:`H^\top P E^+ A F`. Every
-layer settles `R` more outputs, :math:`v^\top P E^+`, and inputs, :math:`E^+ A u`; what is missing
-between the others keeps its least singular value or gains, as an inverse Schur complement does.
+**No long product is inverted.** Let `F` and `H` be orthonormal bases of :math:`\{u : A u \perp \ker
+E^\top\}` and of :math:`(P \ker E)^\perp`. In these bases :math:`X` is the inverse of :math:`H^\top
+P E^+ A F`. Every layer settles `R` more outputs, :math:`v^\top P E^+`, and `R` more inputs,
+:math:`E^+ A u`. The part that is still missing keeps its least singular value or gains, as an
+inverse Schur complement does.
 
-**Which directions.** A product of frozen layers loses directions exponentially in its depth, and
-what is lost is dear to restore later. So :math:`v` are the directions the frozen layer is about to
-lose, :math:`W_l^\top` times the last `R` left singular vectors of :math:`W_l P`, and :math:`u` what
-they reach best. Every step sees the rounded layers before it, so later layers pay back what earlier
-ones rounded. The determinant limits what any choice can do: :math:`\det T / \det M` is the product
-of what all updates gain. Where `P` becomes singular (a singular target, or a structured one) the
-sweep stops paying: compare before use.
+**Which directions.** A product of frozen layers loses directions exponentially in its depth, and a
+lost direction takes large updates to restore later. So :math:`v` are the directions that the frozen
+layer is about to lose: :math:`W_l^\top` times the last `R` left singular vectors of :math:`W_l P`.
+The columns :math:`u` are those that :math:`v` reaches best. Every step sees the rounded layers
+before it, so later layers correct the rounding of earlier ones. The determinant limits every
+choice: :math:`\det T / \det M` is the product of the factors that all updates contribute. Where `P`
+becomes singular (a singular target, or a structured one), the sweep no longer pays off. Compare
+both constructions before use.
 """
 
 import math

@@ -1,52 +1,69 @@
 r"""Argmax margin: how clearly scores of rank `r` can tell `m` tokens apart at bounded norm.
 
-**Statement.** Keys and outputs lie in the unit ball of dimension r, and argmax tells m >= 2 tokens
-apart. The margin is at most m/(m − 1) if m <= r + 1, and at most 1 otherwise. For r = 2 and m >= 3
-it is at most 1 − cos(2π/m), and for r <= 1 and m >= r + 2 at most 0.
+**Statement.** Each of m >= 2 tokens has a key and an output in the unit ball of dimension r. The
+margin is the least lead of a key's own token over another token. It is at most m/(m − 1) if m <= r
++ 1, and at most 1 otherwise. For r = 2 and m >= 3 it is at most 1 − cos(2π/m). For r <= 1 and m >=
+r + 2 it is at most 0.
 
-Let outputs :math:`b_1, \dots, b_m` and keys :math:`a_1, \dots, a_m`, two or more, lie in the unit
-ball of :math:`\mathbb{R}^r`, key :math:`t` asking for token :math:`t`. Then
+Let :math:`m \ge 2`, and let outputs :math:`b_1, \dots, b_m` and keys :math:`a_1, \dots, a_m` lie in
+the unit ball of :math:`\mathbb{R}^r`. Key :math:`a_t` asks for token :math:`t`. Then
 
 .. math::
     \min_{t \ne s} \langle a_t, b_t - b_s \rangle \;\le\; \begin{cases}
     m / (m - 1) & m \le r + 1 \\ 1 & r + 2 \le m \le 2r \\ 1 - \cos(2\pi/m) & r = 2,\ m \ge 3 \\
-    0 & r \le 1,\ m \ge r + 2, \end{cases}
+    0 & r \le 1,\ m \ge r + 2. \end{cases}
 
-and each is attained: by the simplex, the cross-polytope, the circle, and zero keys.
+Each bound is attained, in this order by the simplex, the cross-polytope, the circle and zero keys.
 
-**Proof.** Let :math:`\gamma` be the margin. *Simplex.* Summed over all pairs, with :math:`\beta =
-\sum b_s`, :math:`m (m-1) \gamma \le \sum_t \langle a_t, m b_t - \beta \rangle \le (m \sum_t \|m b_t
-- \beta\|^2)^{1/2} \le (m^3 \sum_t \|b_t\|^2)^{1/2} \le m^2`. *Cross-polytope.* Any :math:`r + 2`
-outputs split into two sets whose hulls share a point :math:`p` (Radon). So :math:`p` is in the hull
-of outputs other than :math:`b_t`, and :math:`\gamma \le \langle a_t, b_t - p \rangle \le \|b_t -
-p\|`; averaged over the first set with the weights of :math:`p`, :math:`\gamma^2 \le \sum \lambda_t
-\|b_t\|^2 - \|p\|^2 \le 1`. *Circle.* If :math:`\gamma > 0` the :math:`b_t` are the corners of a
-convex polygon, say in this order, with edges :math:`e_t` and exterior angles :math:`\theta_t`, and
-:math:`\gamma` is at most the distance from :math:`b_t` to the segment between its neighbours, hence
-at most the bisector there, :math:`2 e_{t-1} e_t \sin(\theta_t/2) / (e_{t-1} + e_t) \le (e_{t-1}
-e_t)^{1/2} \sin(\theta_t/2)`. Multiply over :math:`t`: as :math:`\sum \theta_t = 2\pi` and
-:math:`\log\sin` is concave, :math:`\gamma \le \sin(\pi/m) \sum_t e_t / m`. Follow a normal from
-each corner out to the unit circle: the nearest point of the polygon is a 1-Lipschitz function, so
-the edges are no longer than the chords there, :math:`2 \sin(g_t/2)` with :math:`\sum g_t = 2\pi`,
-and :math:`\sum e_t \le 2 m \sin(\pi/m)`. *Line.* The middle one of three outputs is in the hull of
-the others. :math:`\square`
+**Proof.** Let :math:`\gamma` be the margin, the left side. *Simplex.* Let :math:`\beta = \sum_s
+b_s`. For a fixed :math:`t` the differences :math:`b_t - b_s` add up to :math:`m b_t - \beta`. The
+sum over all pairs :math:`t \ne s` is therefore bounded by :math:`m (m-1) \gamma \le \sum_t \langle
+a_t, m b_t - \beta \rangle \le (m \sum_t \|m b_t - \beta\|^2)^{1/2} \le (m^3 \sum_t \|b_t\|^2)^{1/2}
+\le m^2`.
 
-**Corollary (argmax rank).** With scores of rank 1, argmax without ties gives at most two different
-answers. With scores of rank 2 and free keys and outputs, it gives every map from inputs to tokens.
+*Cross-polytope.* Suppose :math:`\gamma > 0`. Any :math:`r + 2` outputs split into two sets whose
+convex hulls share a point :math:`p` (Radon). Let :math:`b_t` be in the first set. Then :math:`p` is
+in the hull of other outputs, so :math:`\gamma \le \langle a_t, b_t - p \rangle \le \|b_t - p\|`.
+Let :math:`\lambda_t` be weights that average the first set to :math:`p`. With these weights the
+squares average to :math:`\gamma^2 \le \sum \lambda_t \|b_t\|^2 - \|p\|^2 \le 1`.
 
-Scores of rank 0 tie all tokens. Rank 1, :math:`S_{tj} = b_t a_j`, ranks the tokens by :math:`b`
-where :math:`a_j > 0`, backwards where :math:`a_j < 0`: only the largest and the smallest
-:math:`b_t` are ever first. On the circle, with each input at its answer's place, the answer scores
-1 and any other token at most :math:`\cos(2\pi/m)`. A bias counts as one more rank: :math:`t a_j -
-t^2/2` is first at any :math:`t` one likes.
+*Circle.* Suppose :math:`\gamma > 0`. Then the :math:`b_t` are the corners of a convex polygon.
+Number them in its order, and let the edge from :math:`b_t` to :math:`b_{t+1}` have the length
+:math:`e_t` and the exterior angle at :math:`b_t` be :math:`\theta_t`. As before, :math:`\gamma` is
+at most the distance from :math:`b_t` to any point of the segment between its two neighbours. Take
+the point on the bisector at :math:`b_t`. Its distance is :math:`2 e_{t-1} e_t \sin(\theta_t/2) /
+(e_{t-1} + e_t) \le (e_{t-1} e_t)^{1/2} \sin(\theta_t/2)`. Multiply these bounds over :math:`t`. As
+:math:`\sum \theta_t = 2\pi` and :math:`\log\sin` is concave, :math:`\gamma \le \sin(\pi/m) \sum_t
+e_t / m`. It remains to bound the edges. From each corner follow an outer normal of the polygon to
+the unit circle. The map from a point to the nearest point of the polygon is 1-Lipschitz, and it
+takes these points of the circle back to the corners. So the edges are no longer than the chords
+between these points. The chords are :math:`2 \sin(g_t/2)` for angles :math:`g_t` with :math:`\sum
+g_t = 2\pi`, hence :math:`\sum e_t \le 2 m \sin(\pi/m)`.
 
-**Implication.** From rank 2 on, rank alone never limits argmax decoding. Margin, norm or fixed
-embeddings do. At rank 2 the margin is about :math:`2\pi^2/m^2`, which little interference
-overturns. A margin of 1 needs rank :math:`m/2`, and no rank gives more than :math:`m/(m-1)`.
+*Line.* For :math:`r = 1`, the middle one of three outputs is in the hull of the other two. For
+:math:`r = 0` all outputs are equal. :math:`\square`
 
-**Scope.** For :math:`r \ge 3` and :math:`m > 2r` the largest margin is a packing problem; 1 still
-bounds it. With *given* outputs a token can be an answer iff it is a vertex of their convex hull.
-Which sets of :math:`k` highest scores are possible depends on the sign rank.
+**Corollary (argmax rank).** If scores have rank 1, argmax without ties gives at most two different
+answers. If they have rank 2, with free keys and outputs, it can give every map from inputs to
+tokens.
+
+Scores of rank 0 tie all tokens. Let :math:`S_{tj} = b_t a_j` be scores of rank 1 for token
+:math:`t` and input :math:`j`. They order the tokens by :math:`b_t` where :math:`a_j > 0`, and in
+the reverse order where :math:`a_j < 0`. So only the tokens with the largest and the smallest
+:math:`b_t` are ever first. At rank 2, place the outputs at :math:`m` equally spaced points of the
+circle, and the key of each input at the place of its answer. The answer then scores 1, and any
+other token at most :math:`\cos(2\pi/m)`. A bias counts as one more rank: the scores :math:`t a_j -
+t^2/2` are largest at :math:`t = a_j`, which can be any token.
+
+**Implication.** From rank 2 on, rank alone never limits argmax decoding. Only a required margin, a
+limit on norms, or fixed embeddings do. At rank 2 the largest margin is about :math:`2\pi^2/m^2`, so
+a little interference overturns an answer. A margin of 1 needs rank :math:`m/2`, and no rank gives
+more than :math:`m/(m-1)`.
+
+**Scope.** For :math:`r \ge 3` and :math:`m > 2r` the largest margin is the solution of a packing
+problem, and 1 is still a bound. If the outputs are *given*, a token can be an answer iff its output
+is a vertex of their convex hull. Which sets of :math:`k` tokens can have the :math:`k` highest
+scores depends on the sign rank.
 
 References
 ----------

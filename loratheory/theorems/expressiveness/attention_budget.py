@@ -1,57 +1,67 @@
 r"""Attention budget: rank `R` on both factors of a score form; half the width is enough.
 
-**Statement.** Queries and keys of head size h get updates of rank at most R, and their score form
-W_QᵀW_K is to match a target. The spectral error is at least each of three values. They are the
-(2R+1)st singular value of the target minus the frozen form, the (h+1)st of the target, and the
-(R+1)st of the target on inputs that W_K, or that W_Q, ignores.
+**Statement.** Query and key weights of head size h get updates of rank at most R, and their score
+form W_QᵀW_K is to match a target. The spectral error is at least each of three singular values. The
+first is the (2R+1)st of the target minus the frozen form, the second the (h+1)st of the target. The
+third is the (R+1)st of the target on the inputs that W_K, or that W_Q, ignores.
 
-Let :math:`W_Q, W_K \in \mathbb{R}^{h \times d}` be frozen with score form :math:`M = W_Q^\top
-W_K`, :math:`P_Q, P_K` the projections onto their row spaces, and :math:`T` the form one wants.
-Whatever updates of rank at most :math:`R` both get, the error :math:`\|(W_Q + \Delta_Q)^\top (W_K +
+Let :math:`W_Q, W_K \in \mathbb{R}^{h \times d}` be frozen, with score form :math:`M = W_Q^\top
+W_K`. Let :math:`P_Q` and :math:`P_K` project onto their row spaces, and let :math:`T` be the target
+form. For all updates of rank at most :math:`R`, the error :math:`\|(W_Q + \Delta_Q)^\top (W_K +
 \Delta_K) - T\|_2` is at least
 
 .. math::
     \max\bigl(\sigma_{2R+1}(T - M),\; \sigma_{h+1}(T),\; \sigma_{R+1}(T (I - P_K)),\;
     \sigma_{R+1}((I - P_Q) T)\bigr).
 
-**Proof.** The new form :math:`N` has rank at most :math:`h`; it differs from :math:`M` by
-:math:`\Delta_Q^\top (W_K + \Delta_K) + W_Q^\top \Delta_K`, of rank at most :math:`2R`; and :math:`N
-(I - P_K) = (W_Q + \Delta_Q)^\top \Delta_K (I - P_K)` has rank at most :math:`R`, as has :math:`(I -
-P_Q) N`. No projection enlarges the error; Eckart, Young, Mirsky. :math:`\square`
+**Proof.** We use the theorem of Eckart, Young and Mirsky: a matrix of rank at most :math:`q` has a
+spectral distance of at least :math:`\sigma_{q+1}(Z)` from a matrix :math:`Z`. The new form
+:math:`N` has rank at most :math:`h`. It differs from :math:`M` by :math:`\Delta_Q^\top (W_K +
+\Delta_K) + W_Q^\top \Delta_K`, which has rank at most :math:`2R`. This gives the first two values.
+Further, :math:`N (I - P_K) = (W_Q + \Delta_Q)^\top \Delta_K (I - P_K)` has rank at most :math:`R`,
+and so has :math:`(I - P_Q) N`. A projection does not enlarge the error, which gives the last two
+values. :math:`\square`
 
-*Met* if both factors are square and invertible: they are a linear network of two layers
-(``thm:depth-budget``), and :math:`\sigma_{d+1} = 0`, so that half the width reaches every form. Met
-also if :math:`R \ge h`: replace both factors by :math:`U, V` with :math:`U^\top V` the
-rank-:math:`h` truncation of :math:`T`; then :math:`\sigma_{2R+1}(T - M) \le \sigma_{2h+1}(T - M)
-\le \sigma_{h+1}(T)` by Weyl, as are the others.
+*When the bound is met.* Suppose both factors are square and invertible. Then they are a linear
+network of two layers, and ``thm:depth-budget`` attains the bound. As :math:`\sigma_{d+1} = 0`, half
+the width as rank reaches every form. The bound is also met if :math:`R \ge h`. Replace both factors
+by :math:`U` and :math:`V`, where :math:`U^\top V` is the rank-:math:`h` truncation of :math:`T`.
+The error is then :math:`\sigma_{h+1}(T)`, and no other value is larger. For the first value this is
+:math:`\sigma_{2R+1}(T - M) \le \sigma_{2h+1}(T - M) \le \sigma_{h+1}(T)`, by Weyl.
 
-**Corollary (score-change rank).** Updates of ranks r_Q and r_K, both at most h, change h×d queries
-and keys. The score form then changes by a matrix of rank at most min(r_Q + r_K, d). If both weights
-have full row rank h <= d, some updates reach exactly this rank.
+**Corollary (score-change rank).** Query and key weights of shape h × d get updates of ranks r_Q and
+r_K, both at most h. The score form then changes by a matrix of rank at most min(r_Q + r_K, d). If
+both weights have full row rank h <= d, some updates reach exactly this rank.
 
-The change is :math:`\Delta_Q^\top (W_K + \Delta_K) + W_Q^\top \Delta_K`. *Attained,* by almost all
-updates. With :math:`W_Q = L_Q P_Q`, :math:`W_K = L_K P_K`, orthonormal rows in the :math:`P`, and
-:math:`L_Q^\top L_K = U S V^\top`, :math:`q = U^\top P_Q`, :math:`k = V^\top P_K`, the updates
-:math:`L_Q U x` and :math:`L_K V y` turn the form :math:`\sum_i s_i q_i k_i^\top` into :math:`\sum_i
-s_i (q_i + x_i) (k_i + y_i)^\top`. Let only the first :math:`r_Q` rows of :math:`x` and the last
-:math:`r_K` of :math:`y` move. Where one does, put :math:`x_i = q_i` or :math:`y_i = k_i`: the term
-doubles. Where both do, let them be new unit vectors orthogonal to all :math:`q` and :math:`k`, as
-long as :math:`d - h` such last: the term changes by rank 2, as :math:`(q + x)(k + y)^\top - q
-k^\top` has determinant :math:`-1` on those axes; after that :math:`q_i` and :math:`k_i` again: rank
-1. Changes in orthogonal directions add their ranks. A minor not zero there is zero almost nowhere.
+The change is :math:`\Delta_Q^\top (W_K + \Delta_K) + W_Q^\top \Delta_K`, which gives the bound.
+*Attained,* by almost all updates. Write :math:`W_Q = L_Q P_Q` and :math:`W_K = L_K P_K`, where
+:math:`P_Q` and :math:`P_K` now are matrices with :math:`h` orthonormal rows. Let :math:`L_Q^\top
+L_K = U S V^\top` be a singular value decomposition, :math:`q = U^\top P_Q` and :math:`k = V^\top
+P_K`. The updates :math:`L_Q U x` and :math:`L_K V y` turn the form :math:`\sum_i s_i q_i k_i^\top`
+into :math:`\sum_i s_i (q_i + x_i) (k_i + y_i)^\top`. Let only the first :math:`r_Q` rows of
+:math:`x` and the last :math:`r_K` rows of :math:`y` be nonzero. Where only :math:`x_i` is, put
+:math:`x_i = q_i`. Where only :math:`y_i` is, put :math:`y_i = k_i`. The term then doubles, a change
+of rank 1. Where both are nonzero, take for :math:`x_i` a new unit vector orthogonal to all
+:math:`q`, and for :math:`y_i` one orthogonal to all :math:`k`. There are :math:`d - h` of each. The
+term then changes by rank 2, as :math:`(q + x)(k + y)^\top - q k^\top` has determinant :math:`-1` on
+the axes :math:`q, x` and :math:`k, y`. Once these vectors are used up, put :math:`x_i = q_i` and
+:math:`y_i = k_i`, a change of rank 1. The changes of different terms lie in orthogonal directions,
+so their ranks add up. For these updates some minor of that size is not zero. It is a polynomial in
+the entries of the updates' factors, so it is zero almost nowhere.
 
-**Scope.** For :math:`R < h < d` these ranks alone decide which forms can be reached exactly
-(``thm:attention-reach``). The floor itself need not be attained. From :math:`e_1 e_1^\top + e_2
-e_2^\top`, for example, no updates of rank 1 come within the floor 2 of :math:`T =
-\operatorname{diag}(2, 4, 3)`. To make :math:`T` singular at this distance the error must be
-:math:`-2 e_1 e_1^\top + E`, :math:`\|E\| \le 2`, with :math:`E` on the other axes, and :math:`T -
-M` stays regular. Between random forms with :math:`d \le 8`, a search came within a hundredth of the
-floor in 41 of 48 draws. Equal attention patterns need less than equal forms.
+**Scope.** For :math:`R < h < d` the ranks of the four matrices in the bound decide alone which
+forms can be reached exactly (``thm:attention-reach``). The floor itself need not be attained. For
+example, no updates of rank 1 bring :math:`M = e_1 e_1^\top + e_2 e_2^\top` within the floor 2 of
+:math:`T = \operatorname{diag}(2, 4, 3)`. Suppose that a singular form :math:`N` is at this distance
+from :math:`T`. Then :math:`N - T = -2 e_1 e_1^\top + E`, where :math:`\|E\| \le 2` and :math:`E`
+acts on the other two axes. So :math:`N - M` has rank 3, and updates of rank 1 allow rank 2. For
+random frozen and target forms with :math:`d \le 8`, a search came within a hundredth of the floor
+in 41 of 48 draws. To make attention patterns equal takes less than to make score forms equal.
 
 **Implication.** A sum of :math:`k` adapters has the floor of rank :math:`kR`, but adapters that
-were trained separately need not attain it. A transformer of the same size is matched product by
-product, and each product needs half the width as rank. A narrow head needs a whole rank for each
-input direction that it ignored.
+were trained separately need not attain it. One transformer can be matched to another of the same
+size product by product, and each product needs half the width as rank. A narrow head needs a whole
+rank for each input direction that it ignored.
 
 References
 ----------
@@ -61,51 +71,62 @@ Zeng and Lee, arXiv:2310.17513 (2024).
 
 Attention reach: the rank that leads a head's queries and keys to a wanted score form.
 
-**Statement.** Take h×d queries and keys of full row rank h, and a score form N of rank at most h.
-Updates of rank at most R reach N exactly iff R is at least three numbers. They are half the rank of
-N − W_QᵀW_K, the rank of N on the inputs that W_K ignores, and the rank of Nᵀ on the inputs that W_Q
-ignores.
+**Statement.** Take h × d query and key weights of full row rank h, and a score form N of rank at
+most h. Updates of rank at most R reach N exactly iff R is at least as large as each of three
+numbers. These are half the rank of N − W_QᵀW_K, the rank of N on the inputs that W_K ignores, and
+the rank of Nᵀ on the inputs that W_Q ignores.
 
-Let :math:`Q, K \in \mathbb{R}^{h \times d}` have full row rank, :math:`D = N - Q^\top K`, :math:`c
-= \operatorname{rank} D`, and let :math:`\rho_K` be the rank of :math:`N` on :math:`\ker K` and
-:math:`\rho_Q` that of :math:`N^\top` on :math:`\ker Q`. Then :math:`(Q + \Delta_Q)^\top (K +
-\Delta_K) = N` for some updates of rank at most :math:`R`
+Let :math:`Q, K \in \mathbb{R}^{h \times d}` have full row rank. Let :math:`D = N - Q^\top K` have
+rank :math:`c`. Let :math:`\rho_K` be the rank of :math:`N` on :math:`\ker K`, and :math:`\rho_Q`
+that of :math:`N^\top` on :math:`\ker Q`. Then :math:`(Q + \Delta_Q)^\top (K + \Delta_K) = N` for
+some updates of rank at most :math:`R`
 
 .. math:: \text{iff}\quad \operatorname{rank} N \le h \quad\text{and}\quad
     R \ge \max\bigl(\lceil c/2 \rceil,\; \rho_K,\; \rho_Q\bigr).
 
-**Proof.** *Needed:* :math:`D = \Delta_Q^\top (K + \Delta_K) + Q^\top \Delta_K` has rank at most
-:math:`2R`, and on :math:`\ker K` :math:`N` is :math:`(Q + \Delta_Q)^\top \Delta_K`; likewise for
-:math:`\ker Q`.
+**Proof.** *Needed.* A product of factors with :math:`h` rows has rank at most :math:`h`. The matrix
+:math:`D = \Delta_Q^\top (K + \Delta_K) + Q^\top \Delta_K` has rank at most :math:`2R`. On
+:math:`\ker K`, :math:`N` equals :math:`(Q + \Delta_Q)^\top \Delta_K`, so :math:`\rho_K \le R`.
+Likewise :math:`\rho_Q \le R`.
 
-*Enough:* pay one rank at a time. A *step* replaces :math:`Q` by :math:`Q + z m^\top`, which leaves
-:math:`\rho_K` as it is. Let :math:`\mathcal Z` hold the :math:`z` with :math:`z^\top K` in the row
-space of :math:`D`, and :math:`\mathcal W` the :math:`w` with :math:`Q^\top w` in its column space.
-As :math:`N = D` on :math:`\ker K` and on :math:`\ker Q`, the dimensions are :math:`c - \rho_K` and
-:math:`c - \rho_Q`. The matrix of rows :math:`(I, K)` and :math:`(-Q^\top, D)` has rank :math:`h +
-\operatorname{rank} N` by the Schur complement of :math:`I`; by that of :math:`D` it has rank
-:math:`c + (h - c + \rho_K) + (h - c + \rho_Q) + \operatorname{rank} \beta` with :math:`\beta(z, w)
-= z^\top (I + K D^+ Q^\top) w` on :math:`\mathcal Z \times \mathcal W`. Hence :math:`\beta(z, \cdot)
-= 0` on a subspace of :math:`\mathcal Z` of dimension :math:`h - \operatorname{rank} N + \rho_Q`.
+*Enough.* We lower :math:`c` by one rank at a time. A *step* replaces :math:`Q` by :math:`Q + z
+m^\top`. It leaves :math:`\rho_K` as it is. Let :math:`\mathcal Z` be the space of all :math:`z` for
+which :math:`z^\top K` is in the row space of :math:`D`. Let :math:`\mathcal W` be the space of all
+:math:`w` for which :math:`Q^\top w` is in the column space of :math:`D`. As :math:`N = D` on
+:math:`\ker K` and :math:`N^\top = D^\top` on :math:`\ker Q`, their dimensions are :math:`c -
+\rho_K` and :math:`c - \rho_Q`. Count the rank of the matrix of block rows :math:`(I, K)` and
+:math:`(-Q^\top, D)` in two ways. By the Schur complement of :math:`I` it is :math:`h +
+\operatorname{rank} N`. By that of :math:`D` it is :math:`c + (h - c + \rho_K) + (h - c + \rho_Q) +
+\operatorname{rank} \beta`, where :math:`\beta(z, w) = z^\top (I + K D^+ Q^\top) w` on
+:math:`\mathcal Z \times \mathcal W`. Hence :math:`\beta(z, \cdot) = 0` for all :math:`z` in a
+subspace :math:`\mathcal Z_0` of :math:`\mathcal Z` of dimension :math:`h - \operatorname{rank} N +
+\rho_Q`.
 
-If :math:`\rho_Q > 0` take :math:`z \ne 0` from that subspace, otherwise any with :math:`z^\top K
-\ne 0` in :math:`\mathcal Z`; write :math:`z^\top K = x^\top D` with :math:`x` in the column space
-of :math:`D`, and take :math:`m` there too, with :math:`x^\top m = 1` and otherwise generic. The new
-difference :math:`D - m x^\top D` has rank :math:`c - 1`, and its column space is that of :math:`D`
-where :math:`x^\top v = 0` (Wedderburn). For :math:`v = Q^\top w` in the column space of :math:`D`
-with :math:`\beta(z, w) = z^\top w + x^\top v = 0`, the vector :math:`(Q + z m^\top)^\top w = v -
-(x^\top v) m` is in both the new column space and the new row space of the queries. Such vectors
-fill :math:`c - \rho_Q` dimensions if :math:`\rho_Q > 0`, as :math:`m` is no row of the queries
-then, and :math:`c - 1` if :math:`\rho_Q = 0`: either :math:`\beta(z, \cdot) \ne 0` costs one, or
-the multiple of :math:`m`. So a step lowers :math:`\rho_Q` by one with :math:`c`, or leaves it at 0.
-Up to :math:`R` steps of the queries, as long as :math:`c > \rho_K`, leave :math:`\rho_Q = 0` and
-:math:`c \le R`. Then :math:`D^\top = N^\top - K^\top Q` vanishes on :math:`\ker Q`, as
-:math:`N^\top` does, so :math:`D = Q^\top Y` with :math:`Y` of rank :math:`c`: add it to the keys.
-:math:`\square`
+*One step.* If :math:`\rho_Q > 0`, take :math:`z \ne 0` from :math:`\mathcal Z_0`. Otherwise take
+any :math:`z` of :math:`\mathcal Z` with :math:`z^\top K \ne 0`. Write :math:`z^\top K = x^\top D`
+with :math:`x` in the column space of :math:`D`. Take :math:`m` from that space too, with
+:math:`x^\top m = 1` and otherwise generic. The new difference :math:`D - m x^\top D` has rank
+:math:`c - 1` (Wedderburn). Its column space consists of those :math:`v` in the column space of
+:math:`D` for which :math:`x^\top v = 0`. Now let :math:`v = Q^\top w` be in the column space of
+:math:`D`, with :math:`\beta(z, w) = z^\top w + x^\top v = 0`. Then :math:`(Q + z m^\top)^\top w = v
+- (x^\top v) m` is in the new column space, and in the row space of the new queries. We count the
+dimensions that such vectors fill. If :math:`\rho_Q > 0`, they fill :math:`c - \rho_Q` dimensions,
+as a generic :math:`m` is not in the row space of :math:`Q`; the new queries keep full row rank. If
+:math:`\rho_Q = 0`, they fill :math:`c - 1` dimensions, whatever the rank of :math:`Q`. One
+dimension is lost to the condition :math:`\beta(z, w) = 0` or, if :math:`\beta(z, \cdot) = 0`,
+because the multiples of :math:`m` are mapped to 0. So a step that lowers :math:`c` by one also
+lowers :math:`\rho_Q` by one, or leaves it at 0.
 
-**Implication.** A head needs one rank for each new direction among the inputs that it ignored, and
-half a rank for each among the inputs that it reads. A sum of :math:`k` adapters of rank :math:`R`
-has the rank :math:`kR` for both.
+*All steps.* Take steps until :math:`R` of them are taken or :math:`c = \rho_K`. In both cases
+:math:`c \le R` and :math:`\rho_Q = 0` at the end. In the second case this is because :math:`c =
+\rho_K` means :math:`\mathcal Z = 0`, and :math:`\mathcal Z_0` has at least :math:`\rho_Q`
+dimensions. With the new queries :math:`Q`, the matrix :math:`D^\top = N^\top - K^\top Q` vanishes
+on :math:`\ker Q`, as :math:`N^\top` does there. So :math:`D = Q^\top Y` for some :math:`Y` of rank
+:math:`c`. Adding :math:`Y` to the keys completes the updates. :math:`\square`
+
+**Implication.** A head needs one rank for each new direction among the inputs that it ignored. It
+needs half a rank for each new direction among the inputs that it reads. A sum of :math:`k` adapters
+of rank :math:`R` has the rank :math:`kR` for queries and for keys.
 
 **Scope.** The theorem does not say how near updates come to a form that they do not reach. For that
 ``thm:attention-budget`` gives a floor, from the same three ranks and the head size. Without full

@@ -5,27 +5,30 @@ spectral error of the network is at least the (RL+1)st singular value of the tar
 product. If every layer is invertible, some updates have no larger error.
 
 Let :math:`W_1, \dots, W_L \in \mathbb{R}^{D \times D}` be frozen, :math:`M = W_L \cdots W_1`, and
-:math:`E = T - M` for a target :math:`T`. Whatever updates of rank at most :math:`R` the layers get,
+:math:`E = T - M` for a target :math:`T`. For all updates of rank at most :math:`R`,
 
 .. math:: \|(W_L + \Delta_L) \cdots (W_1 + \Delta_1) - T\|_2 \;\ge\; \sigma_{RL+1}(E).
 
-If every :math:`W_l` is invertible, some updates attain it, whatever the target.
+If every :math:`W_l` is invertible, some updates attain this bound, for every target.
 
-**Proof.** *Bound.* Replacing one layer at a time changes the product by rank at most :math:`R`, so
-the product is :math:`M` plus rank at most :math:`RL`; Eckart, Young and Mirsky do the rest.
-*Attained.* With :math:`M_l = W_l \cdots W_1`, set :math:`\Delta_l = M_l (S_l - 1) M_{l-1}^{-1}`:
-the product is :math:`M S_L \cdots S_1`. For it to be :math:`M + \mathrm{LR}_{RL}(E)`, an identity
-plus rank :math:`RL` must be a product of :math:`L` factors, each the identity plus rank :math:`R`;
-any such matrix is (proved in ``_steering``). :math:`\square`
+**Proof.** *Bound.* Replace one layer at a time by its updated version. Each replacement changes the
+product by a matrix of rank at most :math:`R`. So the updated product is :math:`M` plus a matrix of
+rank at most :math:`RL`, and the theorem of Eckart, Young and Mirsky gives the bound. *Attained.*
+Let :math:`M_l = W_l \cdots W_1` and :math:`\Delta_l = M_l (S_l - 1) M_{l-1}^{-1}`. The updated
+product is then :math:`M S_L \cdots S_1`. We want :math:`M + \mathrm{LR}_{RL}(E)`, where
+:math:`\mathrm{LR}_q` is the truncation to rank :math:`q`. So the matrix :math:`1 + M^{-1}
+\mathrm{LR}_{RL}(E)`, the identity plus a matrix of rank at most :math:`RL`, must be a product of
+:math:`L` factors :math:`S_l`. Each factor must be the identity plus a matrix of rank at most
+:math:`R`. Every such matrix is a product of this kind (proved in ``_steering``). :math:`\square`
 
-**Conditioning.** The inverses in this proof lose all digits in a deep network. A sweep over the
-layers, in ``_steering``, reaches the same product without inverses if the adapted products stay
+**Conditioning.** In a deep network, the inverses in this proof lose all digits. A sweep over the
+layers, in ``_steering``, reaches the same product without them if the updated products stay
 invertible. The function `attain` takes the better of the two results, and the verdict reports its
 condition number.
 
-**Implication.** :math:`k` adapters add up to a rank of at most :math:`kR` in each layer. Whatever
-the coefficients are, the sum misses every target that differs from the frozen product in more than
-:math:`kRL` directions.
+**Implication.** A sum of :math:`k` adapters has a rank of at most :math:`kR` in each layer.
+Whatever its coefficients are, it misses every target that differs from the frozen product in more
+than :math:`kRL` directions.
 
 **Scope.** The theorem does not say what training finds. Zeng and Lee also assume that the partial
 sums :math:`M + \mathrm{LR}_r(E)` are invertible; the construction above does not need this.

@@ -1,56 +1,60 @@
 r"""Rank-r floor: the least squared error of any adapter of rank `r`, and the one that meets it.
 
-**Statement.** Let A be the answers of the best matrix of any rank on given inputs. An adapter of
+**Statement.** On given inputs, let A be the answers of the best matrix of any rank. An adapter of
 rank at most r has a squared error of at least that matrix's error plus the energy of A beyond rank
-r. Truncating A to rank r, as a function of the inputs, attains this.
+r. An adapter whose answers are A truncated to rank r attains this.
 
-Let the columns of :math:`K \in \mathbb{R}^{n \times N}` be inputs and those of :math:`R \in
-\mathbb{R}^{m \times N}` what is wanted there, those of several tasks side by side, and let
-:math:`C = L L^\top \succeq 0` weigh what should not change: a ridge, or the second moment of other
-inputs. With :math:`X = [K\; L]` and :math:`Y = [R\; 0]` every :math:`\Delta` of rank at most
-:math:`r` has
+Let the columns of :math:`K \in \mathbb{R}^{n \times N}` be inputs, and those of :math:`R \in
+\mathbb{R}^{m \times N}` the outputs wanted there, with several tasks side by side. Let :math:`C = L
+L^\top \succeq 0` weigh changes that are not wanted: a ridge, or the second moment of other inputs.
+With :math:`X = [K\; L]` and :math:`Y = [R\; 0]` every :math:`\Delta` of rank at most :math:`r` has
 
 .. math::
     \|\Delta K - R\|_F^2 + \operatorname{tr} \Delta C \Delta^\top \;\ge\;
-    \|Y (1 - X^+ X)\|_F^2 + \sum_{i > r} \sigma_i(Y X^+ X)^2,
+    \|Y (1 - X^+ X)\|_F^2 + \sum_{i > r} \sigma_i(Y X^+ X)^2.
 
-with equality at :math:`\mathrm{LR}_r(Y X^+ X)\, X^+`. This is reduced-rank ridge regression.
+Equality holds at :math:`\mathrm{LR}_r(Y X^+ X)\, X^+`, where :math:`\mathrm{LR}_r` is the
+truncation to rank :math:`r`. This is reduced-rank ridge regression.
 
-**Proof.** The left side is :math:`\|\Delta X - Y\|_F^2`. :math:`P = X^+ X` projects on the rows of
-:math:`X`, and :math:`\Delta X P = \Delta X`, so :math:`\Delta X - Y = (\Delta X - Y P) - Y (1 - P)`
-splits into orthogonal parts. The second is the first term; :math:`\Delta X` has rank at most
-:math:`r`, so Eckart and Young bound the first part by the sum. The rows of :math:`\mathrm{LR}_r(Y
-P)` lie in those of :math:`P`, so :math:`\Delta = \mathrm{LR}_r(Y P)\, X^+` has :math:`\Delta X =
-\mathrm{LR}_r(Y P)`. Each corollary below names its :math:`X` and :math:`Y`. :math:`\square`
+**Proof.** The left side is :math:`\|\Delta X - Y\|_F^2`. The matrix :math:`P = X^+ X` projects on
+the row space of :math:`X`, so :math:`\Delta X P = \Delta X`. Hence :math:`\Delta X - Y = (\Delta X
+- Y P) - Y (1 - P)`, and the rows of the two parts are orthogonal. The squared norm of the second
+part is the first term of the bound. As :math:`\Delta X` has rank at most :math:`r`, the theorem of
+Eckart and Young bounds the first part by the sum. For equality, let :math:`\Delta = \mathrm{LR}_r(Y
+P)\, X^+`. The rows of :math:`\mathrm{LR}_r(Y P)` lie in the row space of :math:`X`, so
+:math:`\Delta X = \mathrm{LR}_r(Y P)`. The corollaries below are cases of :math:`K`, :math:`R` and
+:math:`C`. :math:`\square`
 
-**Corollary (edit budget).** An adapter of rank at most r must answer edited keys with given values.
-Its squared error is at least the contradiction plus the shortage, and some adapter has no more. The
-contradiction is the error that no matrix avoids. The shortage is the energy beyond rank r of the
-best matrix's answers.
+**Corollary (edit budget).** An adapter of rank at most r is to answer edited keys with given
+values. Its squared error is at least the contradiction plus the shortage, and some adapter has no
+more. The contradiction is the error that no matrix avoids. The shortage is the energy beyond rank r
+of the best matrix's answers.
 
-Here :math:`C = 0`. The edits are exactly possible iff :math:`\ker K \subseteq \ker R` and
-:math:`r \ge \operatorname{rank} R`.
+Here :math:`C = 0`. An adapter of rank at most :math:`r` makes all edits exactly iff :math:`\ker K
+\subseteq \ker R` and :math:`r \ge \operatorname{rank} R`.
 
 **Corollary (merge floor).** One adapter of rank at most r replaces k updates with mean M. Its mean
-squared Frobenius distance from them is at least their variance around M plus the energy of M
-beyond rank r. Truncating M to rank r attains this.
+squared Frobenius distance from them is at least their variance around M plus the energy of M beyond
+rank r. Truncating M to rank r attains this.
 
-Here :math:`K = [1 \dots 1] / \sqrt k` and :math:`R = [\Delta_1 \dots \Delta_k] / \sqrt k`, so
-:math:`Y P` repeats the mean; the truncated mean meets the floor.
+Here :math:`C = 0`, :math:`K = [1 \dots 1] / \sqrt k` and :math:`R = [\Delta_1 \dots \Delta_k] /
+\sqrt k`. Then :math:`Y P` consists of :math:`k` copies of :math:`M / \sqrt k`, and equality holds
+at the truncation of :math:`M`.
 
 **Corollary (covariance floor).** One adapter of rank at most r serves k tasks, on inputs with known
 second moments. Its mean squared error is at least the error that no matrix avoids, plus an energy
 beyond rank r. The energy is that of the answers of RegMean's merge, the mean of the updates
-weighted by the tasks' data.
+weighted by the tasks' second moments.
 
-Here :math:`K = [L_1 \dots L_k] / \sqrt k` with :math:`C_j = L_j L_j^\top`, :math:`R = [\Delta_1 L_1
-\dots \Delta_k L_k] / \sqrt k`. If all that is known is :math:`C_j \preceq \lambda`, the loss is
-worst at :math:`C_j = \lambda`: the best guarantee is :math:`\lambda` times the merge floor.
+Here :math:`K = [L_1 \dots L_k] / \sqrt k` with :math:`C_j = L_j L_j^\top`, and :math:`R = [\Delta_1
+L_1 \dots \Delta_k L_k] / \sqrt k`. Suppose that only :math:`C_j \preceq \lambda` is known. Then the
+loss is worst at :math:`C_j = \lambda`, and the best guarantee is :math:`\lambda` times the merge
+floor.
 
-**Implication.** The floor says what one adapter of rank r must lose before anything is merged. If a
-rule is near the floor, no better rule helps. Only more rank, a router, or the inputs' second
-moments can. One rank holds one exact independent fact. Two adapters that edit one key to different
-values contradict each other at every rank.
+**Implication.** The floor says, before anything is merged, what one adapter of rank r must lose. If
+a merge rule is near the floor, no better rule helps. Only more rank, a router, or the inputs'
+second moments can. Each rank holds one exact independent fact. Two adapters that edit one key to
+different values contradict each other at every rank.
 
 **Scope.** The theorem bounds squared errors, not answers: `argmax` can be right with far less rank.
 The mean, which is optimal for the merge floor, can lose the two-hop answer
@@ -70,41 +74,44 @@ Fisher floor: what replacing several updates by one of rank r costs the losses, 
 Fisher matrix is the Kronecker product of its own input moment and an output weight that all tasks
 share. The cost is twice the second-order rise of the losses from their minima. It is at least the
 disagreement of the updates around their moment-weighted mean, plus the energy of this mean beyond
-rank r, in the same weights. Truncating the mean in whitened coordinates attains this.
+rank r. Both are measured in the Fisher weights. Truncating the mean in whitened coordinates attains
+this.
 
-Near a minimum the loss of task i grows by half of :math:`\operatorname{tr} S (\Delta - \Delta_i)
-M_i (\Delta - \Delta_i)^\top`, if its Hessian or Fisher matrix is the Kronecker product of an input
-second moment :math:`M_i = L_i L_i^\top` and an output weight :math:`S = O^\top O`. With :math:`M =
-\sum_i M_i = L L^\top` and :math:`\bar\Delta = (\sum_i \Delta_i M_i)\, M^+` every :math:`\Delta` of
-rank at most :math:`r` has
+Suppose the Hessian or Fisher matrix of task i is the Kronecker product of an input second moment
+:math:`M_i = L_i L_i^\top` and an output weight :math:`S = O^\top O`. Near its minimum the loss of
+task i then grows by half of :math:`\operatorname{tr} S (\Delta - \Delta_i) M_i (\Delta -
+\Delta_i)^\top`. With :math:`M = \sum_i M_i = L L^\top` and :math:`\bar\Delta = (\sum_i \Delta_i
+M_i)\, M^+` every :math:`\Delta` of rank at most :math:`r` has
 
 .. math::
     \sum_i \operatorname{tr} S (\Delta - \Delta_i) M_i (\Delta - \Delta_i)^\top \;\ge\;
     \sum_i \operatorname{tr} S (\bar\Delta - \Delta_i) M_i (\bar\Delta - \Delta_i)^\top
-    + \sum_{j > r} \sigma_j(O \bar\Delta L)^2,
+    + \sum_{j > r} \sigma_j(O \bar\Delta L)^2.
 
-with equality at :math:`O^+ \mathrm{LR}_r(O \bar\Delta L)\, L^+`. Without a limit on the rank the
-best merge is :math:`\bar\Delta`, whatever S is: RegMean.
+Equality holds at :math:`O^+ \mathrm{LR}_r(O \bar\Delta L)\, L^+`. Without a limit on the rank the
+best merge is :math:`\bar\Delta` for every S. This is RegMean's merge.
 
 **Proof.** Let :math:`X = [L_1 \dots L_K]` and :math:`Y = O\,[\Delta_1 L_1 \dots \Delta_K L_K]`. The
-left side is :math:`\|(O \Delta) X - Y\|_F^2`, and :math:`O \Delta` has rank at most :math:`r`, so
-``thm:rank-floor`` bounds it by :math:`\|Y (1 - X^+ X)\|_F^2 + \sum_{j>r} \sigma_j(Y X^+ X)^2`. As
-:math:`X X^\top = M`, :math:`Y X^+ = Y X^\top M^+ = O \bar\Delta`, hence :math:`Y X^+ X = O
-\bar\Delta X`, whose singular values are those of :math:`O \bar\Delta L`; and :math:`Y (1 - X^+ X) =
-Y - O \bar\Delta X` is the disagreement. The columns of :math:`\mathrm{LR}_r(O \bar\Delta L)` lie in
-those of :math:`O` and its rows in those of :math:`L`, which :math:`O O^+` and :math:`L^+ L` leave
-as they are. :math:`\square`
+left side is :math:`\|(O \Delta) X - Y\|_F^2`. As :math:`O \Delta` has rank at most :math:`r`,
+``thm:rank-floor`` bounds it by :math:`\|Y (1 - X^+ X)\|_F^2 + \sum_{j>r} \sigma_j(Y X^+ X)^2`. From
+:math:`X X^\top = M` follows :math:`Y X^+ = Y X^\top M^+ = O \bar\Delta`, and :math:`Y X^+ X = O
+\bar\Delta X`. The singular values of this matrix are those of :math:`O \bar\Delta L`. The squared
+norm of :math:`Y (1 - X^+ X) = Y - O \bar\Delta X` is the disagreement. For equality, note that the
+columns of :math:`\mathrm{LR}_r(O \bar\Delta L)` lie in the column space of :math:`O`, and its rows
+in the row space of :math:`L`. The projections :math:`O O^+` and :math:`L^+ L` leave them as they
+are, so the stated :math:`\Delta` has :math:`O \Delta L = \mathrm{LR}_r(O \bar\Delta L)`.
+:math:`\square`
 
-**Implication.** If all tasks share an output weight, it cancels. The best merge then needs only the
-updates and the second moments of the inputs, as long as its rank is not limited. The command
-``loratheory merge --method regmean --moments`` computes this merge. If it limits the rank, it
-truncates as the floor does for :math:`S = 1`.
+**Implication.** If all tasks share an output weight, this weight does not change the best merge of
+unlimited rank. That merge needs only the updates and the second moments of the inputs. The command
+``loratheory merge --method regmean --moments`` computes it. With a limit on the rank, the command
+truncates as the equality case does for :math:`S = 1`.
 
 **Scope.** If each task has its own output weight, there is no such formula. The best merge then
 solves :math:`\sum_i S_i \Delta M_i = \sum_i S_i \Delta_i M_i`, a linear system in all entries at
 once (MaTS). With a limited rank and a general Fisher matrix there is no formula either: weighted
-low-rank approximation is NP-hard from rank 1 on. The bound ignores the first and the third order of
-the losses. Second moments change when earlier layers are merged.
+low-rank approximation is NP-hard from rank 1 on. The bound ignores the terms of first and third
+order of the losses. Second moments change when earlier layers are merged.
 
 References
 ----------

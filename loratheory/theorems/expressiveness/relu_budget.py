@@ -1,36 +1,40 @@
 r"""ReLU budget: the depth budget carried to a ReLU network by its biases.
 
 **Statement.** An L-layer ReLU network has invertible weights and is to match one target ReLU layer
-on a ball. Some updates of rank at most R, with suitable biases, achieve this up to an error. The
-error is at most the radius times the (RL+1)st singular value of the target weight minus the frozen
-product.
+on a ball. Let E be the target's weight minus the frozen product. With some updates of rank at most
+R and suitable biases, the error on the ball is at most the radius times E's (RL+1)st singular
+value.
 
-Let :math:`W_1, \dots, W_L \in \mathbb{R}^{D \times D}` be frozen, invertible, in the network
-:math:`h_l = \mathrm{ReLU}(W_l h_{l-1} + b_l)` with trainable biases, :math:`E = T - W_L \cdots
-W_1`, and :math:`\bar f(x) = \mathrm{ReLU}(T x + t)` a target layer. For every :math:`t` and radius
-:math:`\rho` some updates of rank at most :math:`R`, free of :math:`t`, and some biases give
+Let :math:`W_1, \dots, W_L \in \mathbb{R}^{D \times D}` be frozen and invertible, in a network
+:math:`h_l = \mathrm{ReLU}(W_l h_{l-1} + b_l)` with trainable biases. Let :math:`\bar f(x) =
+\mathrm{ReLU}(T x + t)` be a target layer and :math:`E = T - W_L \cdots W_1`. For every :math:`t`
+and radius :math:`\rho` there are updates of rank at most :math:`R`, which do not depend on
+:math:`t`, and biases with
 
 .. math:: \|f(x) - \bar f(x)\| \;\le\; \sigma_{RL+1}(E)\, \|x\| \;\le\; \sigma_{RL+1}(E)\, \rho
-    \qquad (\|x\| \le \rho),
+    \qquad (\|x\| \le \rho).
 
-so :math:`f = \bar f` on the ball if :math:`RL \ge \operatorname{rank} E`. Some :math:`t` and
-:math:`x` attain it; among networks all of whose units are active then, no updates of rank :math:`R`
-do better.
+So :math:`f = \bar f` on the ball if :math:`RL \ge \operatorname{rank} E`. Some :math:`t` and
+:math:`x` attain the bound. For such a :math:`t`, no updates of rank :math:`R` do better in a
+network whose units are all active.
 
-**Proof.** Take the updates of ``thm:depth-budget``: their product :math:`P_L` misses :math:`T` by
-:math:`\sigma_{RL+1}(E)` in spectral norm. With :math:`c_l` the row norms of :math:`P_l` times
-:math:`\rho` for :math:`l < L`, :math:`c_L = t` and :math:`b_l = c_l - (W_l + \Delta_l) c_{l-1}`,
-the :math:`l`-th ReLU gets :math:`P_l x + c_l`, which is not negative on the ball before the last
-layer, so :math:`f(x) = \mathrm{ReLU}(P_L x + t)`. ReLU is 1-Lipschitz: :math:`\|f(x) - \bar f(x)\|
-\le \|(P_L - T) x\|`, with equality where :math:`t` keeps all outputs active, so for the leading
-singular direction. An active network is affine, its errors at :math:`x` and :math:`-x` differ by
-:math:`2 (P_L - T) x`, and ``thm:depth-budget`` bounds the larger one. :math:`\square`
+**Proof.** Take the updates of ``thm:depth-budget``, and let :math:`P_l` be the product of the first
+:math:`l` updated layers. Then :math:`P_L` misses :math:`T` by :math:`\sigma_{RL+1}(E)` in spectral
+norm. For :math:`l < L` let :math:`c_l` be the row norms of :math:`P_l` times :math:`\rho`. Let
+:math:`c_0 = 0`, :math:`c_L = t` and :math:`b_l = c_l - (W_l + \Delta_l) c_{l-1}`. The :math:`l`-th
+ReLU then gets :math:`P_l x + c_l`. Before the last layer this is not negative on the ball, so
+:math:`f(x) = \mathrm{ReLU}(P_L x + t)`. As ReLU is 1-Lipschitz, :math:`\|f(x) - \bar f(x)\| \le
+\|(P_L - T) x\|`. *Attained.* Equality holds if :math:`t` keeps all outputs active, and then also
+for the leading singular direction :math:`x` of :math:`P_L - T`. *No better.* A network whose units
+are all active is affine. Its errors at :math:`x` and :math:`-x` differ by :math:`2 (P_L - T) x`,
+where :math:`P_L` is now its own product. So the larger error has at least the norm of :math:`(P_L -
+T) x`, and ``thm:depth-budget`` bounds this from below. :math:`\square`
 
 **Scope.** No rank is necessary for one given target, because inactive units may help. Outside the
-ball the bound fails (a control). *Deeper targets:* split the layers into groups, one for each
-target layer, each with its own radius. The match is exact if each group has enough rank for its
-:math:`\operatorname{rank} E_i`. With equal groups this holds from :math:`R = \lceil \max_i
-\operatorname{rank} E_i / \lfloor L / \bar L \rfloor \rceil` on.
+ball the bound fails (a control). *Deeper targets.* For a target of :math:`\bar L` layers, split the
+network into :math:`\bar L` groups of layers, each with its own radius. The match is exact if each
+group :math:`i` has enough rank for its :math:`\operatorname{rank} E_i`. With equal groups this
+holds from :math:`R = \lceil \max_i \operatorname{rank} E_i / \lfloor L / \bar L \rfloor \rceil` on.
 
 **Implication.** If biases keep all units active on a ball, before and after a merge, the network is
 linear there. Merges of its updates then obey the theorem for linear networks
@@ -45,35 +49,38 @@ Zeng and Lee, arXiv:2310.17513 (2024).
 ReLU necessity: which rank a ReLU network needs for a given target layer, kinks included.
 
 **Statement.** An L-layer ReLU network of D × D weights gets updates of rank at most R and any
-biases. In any linear piece, its Jacobian is compared with the D × D weight T of a target layer.
-Their spectral distance is at least the smaller of two values: T's least singular value, and the
-(RL+1)st singular value of T minus the frozen product.
+biases. Compare its Jacobian at any input with the D × D weight T of a target layer. Their spectral
+distance is at least the smaller of two values: T's least singular value, and the (RL+1)st singular
+value of T minus the frozen product.
 
 Let :math:`h_l = \mathrm{ReLU}((W_l + \Delta_l) h_{l-1} + b_l)` with square :math:`W_l`, updates of
-rank at most R and any biases, and :math:`E = T - W_L \cdots W_1`. At every input the network has a
-Jacobian J (one of its pieces' at a kink), and
+rank at most R and any biases, and let :math:`E = T - W_L \cdots W_1`. Let J be the network's
+Jacobian at any input (at a kink, that of an adjacent linear piece). Then
 
 .. math:: \|J - T\|_2 \;\ge\; \min\bigl(\sigma_D(T),\; \sigma_{RL+1}(E)\bigr).
 
-Hence a target layer with an invertible T is matched on some open set where its outputs are active
-only if :math:`RL \ge \operatorname{rank} E`: what ``thm:relu-budget`` spends is needed.
+Suppose that T is invertible, and that the network matches the target layer on some open set where
+the layer's outputs are active. Then :math:`RL \ge \operatorname{rank} E`. So the rank that
+``thm:relu-budget`` uses is necessary.
 
-**Proof.** :math:`J = C_L (W_L + \Delta_L) \cdots C_1 (W_1 + \Delta_1)`, the :math:`C_l` diagonal
-with entries 0 and 1. If some entry is 0, J has rank below D and misses T by :math:`\sigma_D(T)`
-at least (Eckart, Young, Mirsky). If none is, J is a linear network and ``thm:depth-budget`` bounds
-:math:`\|J - T\|_2` by :math:`\sigma_{RL+1}(E)`. A target :math:`\mathrm{ReLU}(Tx + t)` has the
-Jacobian T where its outputs are active. :math:`\square`
+**Proof.** The Jacobian is :math:`J = C_L (W_L + \Delta_L) \cdots C_1 (W_1 + \Delta_1)`, where the
+:math:`C_l` are diagonal with entries 0 and 1. If some entry is 0, J has rank below D. Its distance
+from T is then at least :math:`\sigma_D(T)` (Eckart, Young, Mirsky). If no entry is 0, J is the
+product of a linear network, and ``thm:depth-budget`` bounds :math:`\|J - T\|_2` by
+:math:`\sigma_{RL+1}(E)`. A target :math:`\mathrm{ReLU}(Tx + t)` has the Jacobian T where its
+outputs are active. :math:`\square`
 
-*Sharp:* if :math:`\sigma_D(T) \ge \sigma_{RL+1}(E)` and the weights are invertible, the updates and
-biases of ``thm:relu-budget`` meet the bound at any input in the interior of its ball.
+*Sharp.* Suppose that :math:`\sigma_D(T) \ge \sigma_{RL+1}(E)` and that the weights are invertible.
+Then the updates and biases of ``thm:relu-budget`` meet the bound at any input in the interior of
+its ball.
 
-**Implication.** If the target loses no direction, biases and kinks cannot replace rank. A merge of
-k adapters has rank at most kR in each layer. A target that needs more is out of reach, whatever the
-biases.
+**Implication.** If the target's weight is invertible, biases and kinks cannot replace rank. A merge
+of k adapters has rank at most kR in each layer. A target that needs a larger rank is out of reach,
+whatever the biases.
 
-**Scope.** Inactive units can match a target that loses a direction, without any rank (a control).
-Wider hidden layers can have inactive units and still a Jacobian of full rank (a control). The bound
-is on the Jacobian: errors on a ball can be small if the linear pieces are small.
+**Scope.** If the target's weight is singular, inactive units can match it without any rank (a
+control). Wider hidden layers can have inactive units and still a Jacobian of full rank (a control).
+The bound is on the Jacobian: errors on a ball can be small if the linear pieces are small.
 
 References
 ----------

@@ -5,26 +5,27 @@ the spectral norm of the second. For every key k in the first row space, the sec
 ‖Δk‖ ≤ σ cos θ ‖k‖. Some adapter of this norm that reads only the second row space attains the
 bound.
 
-Let row spaces :math:`S_1, S_2` have the smallest principal angle :math:`\theta`. Every
-:math:`\Delta` that reads only :math:`S_2`, of spectral norm at most :math:`\sigma`, satisfies
+Let :math:`\theta` be the smallest principal angle of the row spaces :math:`S_1, S_2`. Every
+:math:`\Delta` that reads only :math:`S_2` and has spectral norm at most :math:`\sigma` satisfies
 
 .. math:: \|\Delta k\| \;\le\; \sigma \cos\theta \, \|k\| \qquad (k \in S_1).
 
-For the second adapter itself the worst case is exactly :math:`\|\Delta_2 Q_1\|_2`, :math:`Q_1` an
-orthonormal basis of :math:`S_1`: zero iff :math:`S_1 \perp S_2`.
+For the second adapter :math:`\Delta_2` itself the worst case is exactly :math:`\|\Delta_2 Q_1\|_2`,
+where :math:`Q_1` is an orthonormal basis of :math:`S_1`. It is zero iff :math:`S_1 \perp S_2`.
 
-**Proof.** :math:`\Delta k = \Delta P_2 k` with :math:`P_2` the projector on :math:`S_2`, and
-:math:`\|P_2 k\| \le \cos\theta\, \|k\|`, as :math:`\|P_2 Q_1\|_2` is the largest cosine. If unit
-vectors :math:`p \in S_1` and :math:`q \in S_2` enclose :math:`\theta`, then :math:`\Delta = \sigma
-u q^\top` and :math:`k = p` attain the bound. :math:`\square`
+**Proof.** Let :math:`P_2` project on :math:`S_2`. Then :math:`\Delta k = \Delta P_2 k`. As
+:math:`\|P_2 Q_1\|_2` is the largest cosine, :math:`\|P_2 k\| \le \cos\theta\, \|k\|`. *Attained.*
+Let the unit vectors :math:`p \in S_1` and :math:`q \in S_2` enclose the angle :math:`\theta`, and
+let :math:`u` be any unit vector. Then :math:`\Delta = \sigma u q^\top` and :math:`k = p` attain the
+bound. :math:`\square`
 
 **Implication.** Two adapters leave all keys in each other's row spaces unchanged if and only if
 these spaces are orthogonal. The smallest angle between the spaces bounds the damage before any data
-are seen: `loratheory.adapters.crosstalk_bound` computes it.
+are seen. The function `loratheory.adapters.crosstalk_bound` computes this bound.
 
 **Scope.** The second adapter may stay below the bound: its strongest direction need not be the one
-near :math:`S_1`. A zero Frobenius inner product does not silence it: orthogonal column spaces
-suffice for that, whatever the rows are.
+near :math:`S_1`. A zero Frobenius inner product of two adapters does not make their interference
+zero. Orthogonal column spaces suffice for a zero product, whatever the row spaces are.
 
 References
 ----------
@@ -39,34 +40,36 @@ squared cosine of the r principal angles of their row spaces. Averaged over all 
 is at least (Kr − n)/(n(K − 1)), or 0 if that is negative. If r divides n, some library attains
 this.
 
-Let :math:`P_i` project orthogonally onto the row space of adapter i and let the overlap of two be
+Let :math:`P_i` project orthogonally onto the row space of adapter i. The overlap of two adapters is
 :math:`\operatorname{tr}(P_i P_j)/r`, the mean squared cosine of their principal angles. Then
 
 .. math::
     \frac{1}{K(K-1)} \sum_{i \ne j} \frac{\operatorname{tr}(P_i P_j)}{r} \;\ge\;
-    \max\Bigl(0, \frac{Kr - n}{n(K - 1)}\Bigr),
+    \max\Bigl(0, \frac{Kr - n}{n(K - 1)}\Bigr).
 
-with equality, where it is positive, iff :math:`\sum_i P_i = (Kr/n)\, I`. Hence some pair overlaps
-by so much.
+Where the bound is positive, equality holds iff :math:`\sum_i P_i = (Kr/n)\, I`. So some pair has at
+least this overlap.
 
-**Proof.** :math:`S = \sum_i P_i` has rank at most n and trace :math:`Kr`, so :math:`\|S\|_F^2 \ge
-(\operatorname{tr} S)^2/n = (Kr)^2/n` by Cauchy–Schwarz on its eigenvalues, with equality iff all n
-are equal. And :math:`\|S\|_F^2 = Kr + \sum_{i \ne j} \operatorname{tr}(P_i P_j)`, whose terms are
-not negative. *Attained:* if :math:`Kr \le n`, by disjoint sets of axes. Otherwise take K unit
-vectors :math:`f_i` in dimension :math:`d = n/r` with :math:`\sum f_i f_i^\top = (K/d) I` (cosines
-and sines of equally spaced angles) and the row spaces :math:`f_i \otimes \mathbb{R}^r`. They are
-equally far apart, pair by pair, if the :math:`f_i` are, as the corners of a simplex for
-:math:`K = d + 1`. :math:`\square`
+**Proof.** The matrix :math:`S = \sum_i P_i` has rank at most n and trace :math:`Kr`. So
+:math:`\|S\|_F^2 \ge (\operatorname{tr} S)^2/n = (Kr)^2/n` by Cauchy–Schwarz on its eigenvalues,
+with equality iff all n eigenvalues are equal. On the other hand, :math:`\|S\|_F^2 = Kr + \sum_{i
+\ne j} \operatorname{tr}(P_i P_j)`, and no term of this sum is negative. *Attained.* If :math:`Kr
+\le n`, disjoint sets of axes have overlap 0. Otherwise let :math:`d = n/r`. Take K unit vectors
+:math:`f_i` of dimension d with :math:`\sum f_i f_i^\top = (K/d) I`, for example from cosines and
+sines of equally spaced angles. Let the row spaces be :math:`f_i \otimes \mathbb{R}^r`. All pairs of
+row spaces overlap equally if all pairs of the :math:`f_i` do. For :math:`K = d + 1` the corners of
+a simplex are an example. :math:`\square`
 
 **Implication.** Training for orthogonal row spaces helps as long as the ranks fit into the width.
 Beyond that, row spaces overlap, however they are turned. Unrelated row spaces have the overlap
-:math:`r/n`. What a design gains over them then shrinks as :math:`(n - r)/(n(K - 1))`: with twice
-the adapters, half the gain. Let equally strong answers be orthogonal. A sum with coefficients then
-keeps at most the share n/(Kr) of them, however the row spaces are packed.
+:math:`r/n`. The gain of a design over them is then at most :math:`(n - r)/(n(K - 1))`, so with
+twice the adapters it is about half as large. Suppose that the answers of all adapters are equally
+strong and orthogonal. A sum with coefficients then keeps at most the share n/(Kr) of them, however
+the row spaces are packed.
 
-**Scope.** Row spaces do not decide everything: an adapter may answer weakly where it overlaps, and
-inputs may avoid the overlap. If r does not divide n, the floor need not be attained: two planes in
-three dimensions share a line.
+**Scope.** Row spaces do not decide everything. An adapter may answer weakly where its row space
+overlaps another, and inputs may avoid the overlap. If r does not divide n, the floor need not be
+attained: two planes in three dimensions share a line.
 
 References
 ----------
@@ -79,43 +82,47 @@ Conway, Hardin and Sloane (1996), "Packing lines, planes, etc."; Lemmens and Sei
 
 Random interference: how many unrelated adapters an edit survives beside it, by width.
 
-**Statement.** On a unit key, an edit leads each other token by a margin m, in width n. Other
+**Statement.** On a unit key of dimension n, an edit leads each other token by a margin m. Other
 adapters are merged with coefficients c, each turned at random and independently on its input side.
 They overturn the lead with probability at most Σ exp(−n m²/(2 Σ c²‖a‖²)), summed over the other
-tokens. Here a is the difference of the two tokens' rows in an adapter.
+tokens. The inner sum runs over the adapters, and a is the difference of the two tokens' rows in an
+adapter.
 
-Beside an edit of margin :math:`m_t > 0` over token :math:`t`, merge others with coefficients
-:math:`c_j`, each turned at random on its input side: :math:`\Delta_j O_j`, :math:`O_j` independent
-and uniform in :math:`O(n)`. On a prompt with unit key :math:`k` they add
+Let the answer :math:`s` of an edit lead each other token :math:`t` by a margin :math:`m_t > 0`.
+Merge with it other adapters :math:`\Delta_j O_j` with coefficients :math:`c_j`, each turned at
+random on its input side: the :math:`O_j` are independent and uniform in :math:`O(n)`. On a prompt
+with unit key :math:`k` they add
 
 .. math::
     \varepsilon = \sum_j c_j \Delta_j O_j k, \qquad \mathbb{E}\,\varepsilon = 0, \qquad
-    \mathbb{E}\|\varepsilon\|^2 = \tfrac1n \sum_j c_j^2 \|\Delta_j\|_F^2,
+    \mathbb{E}\|\varepsilon\|^2 = \tfrac1n \sum_j c_j^2 \|\Delta_j\|_F^2.
 
-and with :math:`a_{tj} = \Delta_j^\top (e_s - e_t)` the answer :math:`s` loses with probability at
-most :math:`\sum_t \exp(-n\,m_t^2 / 2\sum_j c_j^2 \|a_{tj}\|^2)`. Hence it survives the sum with
-:math:`K - 1` others of :math:`\|a_{tj}\| \le \sigma` up to a failure :math:`\delta` if :math:`K - 1
-< n\,m^2 / (2\sigma^2 \ln (t/\delta))`, :math:`t` the number of other tokens; the mean of all, with
-the deficit :math:`m_0` and the margin :math:`m_1` of ``thm:averaging-survival``, if
+With :math:`a_{tj} = \Delta_j^\top (e_s - e_t)`, the answer :math:`s` loses with probability at most
+:math:`\sum_t \exp(-n\,m_t^2 / 2\sum_j c_j^2 \|a_{tj}\|^2)`. Now let there be :math:`T` other tokens
+and :math:`K - 1` other adapters, with all :math:`m_t \ge m` and all :math:`\|a_{tj}\| \le \sigma`.
+The edit survives their sum with probability at least :math:`1 - \delta` if :math:`K - 1 < n\,m^2 /
+(2\sigma^2 \ln (T/\delta))`. Let :math:`m_0` be the deficit and :math:`m_1` the margin of
+``thm:averaging-survival``. With the same probability the edit survives the mean of all adapters if
 
-.. math:: m_1 > (K-1)\,m_0 + \sigma\sqrt{2 (K-1) \ln(t/\delta) / n}.
+.. math:: m_1 > (K-1)\,m_0 + \sigma\sqrt{2 (K-1) \ln(T/\delta) / n}.
 
-**Proof.** :math:`u_j = O_j k` is uniform on the sphere, :math:`\mathbb{E}\,u_j = 0` and
-:math:`\mathbb{E}\,u_j u_j^\top = 1/n`, which gives the moments. A coordinate of :math:`u` has
-:math:`\mathbb{E}\,u_1^{2q} = \frac{(2q-1)!!}{n(n+2)\cdots(n+2q-2)} \le (2q-1)!!\,n^{-q}`, the
-moments of :math:`N(0, 1/n)`, and odd ones vanish; so :math:`\mathbb{E}\,e^{\lambda\langle a, u
-\rangle} \le e^{\lambda^2\|a\|^2/2n}`. Multiply over :math:`j`, apply Markov's inequality with the
-best :math:`\lambda` to :math:`\varepsilon_t - \varepsilon_s \ge m_t`, and add over :math:`t`. The
-mean has :math:`m = (m_1 - (K-1)\,m_0)/K` and :math:`c_j = 1/K`. :math:`\square`
+**Proof.** The vector :math:`u_j = O_j k` is uniform on the sphere. So :math:`\mathbb{E}\,u_j = 0`
+and :math:`\mathbb{E}\,u_j u_j^\top = 1/n`, which gives the moments. A coordinate of :math:`u` has
+:math:`\mathbb{E}\,u_1^{2q} = \frac{(2q-1)!!}{n(n+2)\cdots(n+2q-2)} \le (2q-1)!!\,n^{-q}`. The right
+side is the moment of :math:`N(0, 1/n)`, and odd moments vanish. So :math:`\mathbb{E}\,
+e^{\lambda\langle a, u \rangle} \le e^{\lambda^2\|a\|^2/2n}`. Multiply these bounds over :math:`j`,
+and apply Markov's inequality with the best :math:`\lambda` to the event :math:`\varepsilon_t -
+\varepsilon_s \ge m_t`. Then add the probabilities over :math:`t`. For the mean, put :math:`m = (m_1
+- (K-1)\,m_0)/K` and :math:`c_j = 1/K`. :math:`\square`
 
 **Implication.** Unrelated adapters disturb each other like noise of variance :math:`1/n`. The
 number that a sum can hold grows in proportion to the width, and to the squared ratio of margin to
-adapter size. The mean also has to make up for the deficit.
+adapter size. In the mean, the margin also has to make up for the deficit.
 
 **Scope.** The theorem does not say how many adapters a sum cannot hold. Trained adapters share
 directions: measure their angles instead (``thm:interference-angle``). The bound on the tail is
-loose. In wide reads it is about :math:`\sqrt{2\pi}\,x` times too large, for one token that is x
-standard deviations away.
+loose. Take one other token, at a distance of x standard deviations, and a large width. The bound is
+then about :math:`\sqrt{2\pi}\,x` times too large.
 
 References
 ----------

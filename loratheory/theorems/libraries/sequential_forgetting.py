@@ -2,34 +2,37 @@ r"""Sequential forgetting: what later adapters leave of a fact, if each is train
 
 **Statement.** Adapters of rank r are trained one after another in width n. Each makes the least
 change that fits its own r facts exactly. Keys are orthonormal within an adapter and have random
-directions, independent between adapters. The changes asked of the base are orthonormal. If the
-number of later adapters is a, a fact keeps on average the strength (1 − r/n)^a.
+directions, independent between adapters. The changes that facts ask of the base are orthonormal. A
+fact's strength is the share of its change that is still made. If the number of later adapters is a,
+the strength is on average (1 − r/n)^a.
 
-Adapter t is the least :math:`\Delta_t` with :math:`(W + \Delta_1 + \dots + \Delta_t) K_t = V_t`;
-the changes :math:`D_t = V_t - W K_t` that are asked of the base W are orthonormal over all facts.
-For the fact :math:`k \mapsto d` of the first adapter, and :math:`U` the sum of all,
+Adapter t is the least :math:`\Delta_t` with :math:`(W + \Delta_1 + \dots + \Delta_t) K_t = V_t`.
+The changes :math:`D_t = V_t - W K_t` that are asked of the base W are orthonormal over all facts.
+Let :math:`U` be the sum of all adapters. A fact of the first adapter, with key :math:`k` and change
+:math:`d`, has the mean strength
 
 .. math:: \mathbb{E}\, \langle d, U k \rangle = \Bigl(1 - \frac rn\Bigr)^a.
 
-**Proof.** :math:`U_t = U_{t-1} + (D_t - U_{t-1} K_t) K_t^\top = U_{t-1} (1 - P_t) + D_t K_t^\top`,
-:math:`P_t = K_t K_t^\top`. Hence :math:`U = \sum_t D_t K_t^\top (1 - P_{t+1}) \cdots (1 - P_T)`,
-and with :math:`y = (1 - P_2) \cdots (1 - P_T)\, k` the fact keeps :math:`\langle k, y \rangle`. The
-:math:`P_t` are independent of each other and of k, and :math:`\mathbb{E} P_t = (r/n)\, 1`.
-:math:`\square`
+**Proof.** Let :math:`U_t` be the sum of the first t adapters and :math:`P_t = K_t K_t^\top`. Then
+:math:`U_t = U_{t-1} + (D_t - U_{t-1} K_t) K_t^\top = U_{t-1} (1 - P_t) + D_t K_t^\top`. With T
+adapters in all, this gives :math:`U = \sum_t D_t K_t^\top (1 - P_{t+1}) \cdots (1 - P_T)`. Let
+:math:`y = (1 - P_2) \cdots (1 - P_T)\, k`. As the changes are orthonormal, :math:`\langle d, U k
+\rangle = \langle k, y \rangle`. The :math:`P_t` are independent of each other and of k, and
+:math:`\mathbb{E} P_t = (r/n)\, 1`. :math:`\square`
 
-**Implication.** Training in a row keeps the newest facts exact; each further adapter erases a share
-r/n of the old ones. Training separately and adding keeps all facts at full strength, but gathers
-noise of a r/n without end. After 0.7 n/r later adapters half of a fact is left. With orthogonal
-keys nothing is forgotten, as long as the ranks fit into the width.
+**Implication.** Training in a row keeps the newest facts exact, and each further adapter erases a
+share r/n of the old ones. After 0.7 n/r later adapters half of a fact is left. Training separately
+and adding keeps all facts at full strength, but the noise that it gathers, a r/n, grows without
+limit. With orthogonal keys nothing is forgotten, as long as the ranks fit into the width.
 
-**Scope.** With `argmax`, answers survive longer than their strength suggests. Gradient descent
-finds the least change of a linear layer from where it starts; a trained LoRA need not. Replay, or
-training on all facts at once, forgets nothing as long as the facts fit (``thm:rank-floor``).
+**Scope.** With `argmax`, answers survive longer than their strength suggests. Gradient descent on a
+linear layer finds the least change from its start; LoRA training need not. Replay, or training on
+all facts at once, forgets nothing as long as the facts fit (``thm:rank-floor``).
 
 References
 ----------
 Evron et al., arXiv 2205.09588 (tasks with one common solution; Kaczmarz's method); tasks at random:
-arXiv 2604.13460. At right angles: O-LoRA, arXiv 2310.14152.
+arXiv 2604.13460. Orthogonal adapters: O-LoRA, arXiv 2310.14152.
 """
 
 from collections.abc import Callable

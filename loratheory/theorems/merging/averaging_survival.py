@@ -1,32 +1,35 @@
 r"""Averaging survival: when one edit outlives being merged with others.
 
-**Statement.** In a linear read an edit's answer trails each competitor by m₀ in the base, and leads
-it by m₁ with its adapter alone. Merged with coefficient c, it leads that competitor by c·m₁ − (1 −
-c)·m₀ plus what the other adapters add to this lead. If they add nothing, the mean of K adapters
-keeps the answer iff m₁ > (K − 1)·m₀ for every competitor.
+**Statement.** In a linear read, the answer of an edit trails each competitor by m₀ in the base, and
+leads it by m₁ with the edit's adapter alone. If this adapter is merged with coefficient c, the
+answer leads by c·m₁ − (1 − c)·m₀ plus what the other adapters add to the lead. If they add nothing,
+the mean of K adapters keeps the answer iff m₁ > (K − 1)·m₀ for every competitor.
 
-A prompt with key :math:`k` has base logits :math:`\ell = Wk`; an adapter alone gives :math:`\ell' =
-(W + \Delta_1)k`. Merged with weight :math:`c` beside others that add :math:`\varepsilon =
-\sum_{j>1} c_j \Delta_j k`, the token :math:`s` leads by
+A prompt with key :math:`k` has base logits :math:`\ell = Wk`. The edit's adapter alone gives
+:math:`\ell' = (W + \Delta_1)k`. Merge it with weight :math:`c`, beside others that add
+:math:`\varepsilon = \sum_{j>1} c_j \Delta_j k`. Then the token :math:`s` leads by
 
 .. math::
     \min_{t \ne s} \bigl[ c\,m_1(t) - (1 - c)\,m_0(t) + \varepsilon_s - \varepsilon_t \bigr],
     \qquad m_0(t) = \ell_t - \ell_s,\quad m_1(t) = \ell'_s - \ell'_t.
 
-With :math:`\varepsilon = 0`, one competitor and :math:`c > 0` it wins iff :math:`m_1 > m_0 (1 -
-c)/c`: iff :math:`m_1 > (K - 1)\,m_0` under the mean of :math:`K` adapters, :math:`m_1 > (K^2 -
-1)\,m_0` under the mean of their factors (before cross terms), :math:`m_1 > 0` under the sum. A fact
-without deficit (:math:`m_0 \le 0 < m_1`) survives every :math:`0 < c \le 1`. No convex merge keeps
-two edits that each just replace an old fact (:math:`m_1 = m_0 > 0`).
+Suppose :math:`\varepsilon = 0`, :math:`c > 0` and one competitor. Then :math:`s` wins iff
+:math:`m_1 > m_0 (1 - c)/c`. Under the mean of :math:`K` adapters this is :math:`m_1 > (K -
+1)\,m_0`. Under the mean of their factors (before cross terms) it is :math:`m_1 > (K^2 - 1)\,m_0`,
+and under the sum :math:`m_1 > 0`. A fact without deficit (:math:`m_0 \le 0 < m_1`) survives every
+:math:`0 < c \le 1`. No convex merge keeps two edits that each just replace an old fact (:math:`m_1
+= m_0 > 0`).
 
-**Proof.** The merged logits are :math:`(1 - c)\,\ell + c\,\ell' + \varepsilon`; subtract entry
-:math:`t` from entry :math:`s`. Divide by :math:`c` and put :math:`c = 1/K, 1/K^2, 1`. If :math:`m_0
-\le 0 < m_1`, then :math:`c\,m_1 > 0 \ge (1 - c)\,m_0` up to :math:`c = 1`; beyond it the step may
-overshoot. For :math:`m_1 = m_0 > 0` the condition is :math:`c_i > 1/2`, which two weights with sum
-at most 1 cannot both meet. :math:`\square`
+**Proof.** The merged logits are :math:`(1 - c)\,\ell + c\,\ell' + \varepsilon`. The lead over
+:math:`t` is entry :math:`s` minus entry :math:`t`. For the conditions on :math:`m_1`, divide by
+:math:`c` and put :math:`c = 1/K, 1/K^2, 1`. If :math:`m_0 \le 0 < m_1`, then :math:`c\,m_1 > 0 \ge
+(1 - c)\,m_0` for :math:`0 < c \le 1`; beyond 1 the second inequality may fail. For :math:`m_1 = m_0
+> 0` the condition is :math:`c_i > 1/2`, and two weights with sum at most 1 cannot both meet it.
+:math:`\square`
 
-**Implication.** An edit that only replaces an old fact does not survive an undisturbed mean of two
-or more adapters. So measure, for each fact, the margin after the edit and the deficit before it.
+**Implication.** Suppose an edit leads by no more than it trailed before. Then it does not survive
+an undisturbed mean of two or more adapters. So measure, for each fact, the margin after the edit
+and the deficit before it.
 
 **Scope.** The theorem covers single facts, not two hops, and does not bound the interference
 :math:`\varepsilon`.

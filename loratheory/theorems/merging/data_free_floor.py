@@ -1,40 +1,41 @@
 r"""Data-free floor: what no merge of two adapters can promise while it sees weights alone.
 
 **Statement.** The inputs of two adapters are arbitrary unit vectors, each from the adapter's own
-subspace, and a merge sees no data. On the worst input of one adapter, the merge errs by at least
-half the spectral norm of the adapters' difference on shared directions. The floor is attained by
-the mean on shared directions, and each adapter alone on the rest of its own subspace.
+subspace, and a merge sees no data. On the worst input of one of the adapters, the merge errs by at
+least half the spectral norm of the adapters' difference on shared directions. This floor is
+attained by the mean on shared directions, and each adapter alone on the rest of its own subspace.
 
 Adapters :math:`\Delta_1, \Delta_2` answer inputs :math:`x` of norm at most 1 from the subspaces
-:math:`S_1, S_2`; nothing else is known of the inputs. For every merge :math:`\Delta`, linear,
-nonlinear, by any rule,
+:math:`S_1, S_2`. Nothing else is known of the inputs. Let :math:`P` project on :math:`S_1 \cap
+S_2`. For every merge :math:`\Delta`, linear or nonlinear, by any rule,
 
 .. math::
     \max_i \max_{x \in S_i,\, \|x\| \le 1} \|(\Delta - \Delta_i)\, x\| \;\ge\;
-    \tfrac12 \|(\Delta_1 - \Delta_2)\, P\|_2,
+    \tfrac12 \|(\Delta_1 - \Delta_2)\, P\|_2.
 
-:math:`P` the projector on :math:`S_1 \cap S_2`, with equality at the merge that is the mean of both
-on :math:`S_1 \cap S_2`, each adapter on the orthogonal complement of that in its own :math:`S_i`,
-and 0 outside. Without knowledge of the inputs (:math:`S_i` everything) the mean is the best merge;
-if only 0 is shared, as with independent row spaces, the floor is 0; of several adapters, each pair
-is a floor.
+Equality holds at the following merge. On :math:`S_1 \cap S_2` it is the mean of both adapters. On
+the orthogonal complement of :math:`S_1 \cap S_2` in :math:`S_i` it is adapter :math:`i`. On inputs
+orthogonal to both :math:`S_i` it is 0. If both :math:`S_i` are the whole space, the mean is the
+best merge. If they share only 0, as independent row spaces do, the floor is 0. For several
+adapters, each pair gives a floor.
 
-**Proof.** For unit :math:`x \in S_1 \cap S_2` the triangle inequality gives :math:`\|(\Delta_1 -
-\Delta_2) x\| \le \|(\Delta - \Delta_1) x\| + \|(\Delta - \Delta_2) x\|`, so one of the two is at
-least half of it. The merge is well defined: :math:`I = S_1 \cap S_2` and its complements
-:math:`R_i` in :math:`S_i` are independent, as :math:`\dim I + \dim R_1 + \dim R_2 = \dim S_1 + \dim
-S_2 - \dim I = \dim (S_1 + S_2)`. On :math:`S_i = I \oplus R_i`, an orthogonal sum, it errs by
-:math:`\pm\frac12 (\Delta_1 - \Delta_2)` on :math:`I` and not at all on :math:`R_i`: at most the
-floor. :math:`\square`
+**Proof.** For a unit vector :math:`x \in S_1 \cap S_2` the triangle inequality gives
+:math:`\|(\Delta_1 - \Delta_2) x\| \le \|(\Delta - \Delta_1) x\| + \|(\Delta - \Delta_2) x\|`. So
+one of the two errors is at least half of the left side. *Attained.* Let :math:`I = S_1 \cap S_2`,
+and let :math:`R_i` be its orthogonal complement in :math:`S_i`. These three spaces are independent,
+as :math:`\dim I + \dim R_1 + \dim R_2 = \dim S_1 + \dim S_2 - \dim I = \dim (S_1 + S_2)`. So the
+merge is well defined. Every input in :math:`S_i` has orthogonal parts in :math:`I` and in
+:math:`R_i`. On the first part the merge errs by :math:`\pm\frac12 (\Delta_1 - \Delta_2)`, and on
+the second it does not err. So its error is at most the floor. :math:`\square`
 
 **Implication.** Without data, no rule avoids half the largest disagreement on shared inputs, and on
 these the mean is optimal. Only knowledge of the inputs, or of the adapter to which an input
 belongs, allows a smaller error.
 
-**Scope.** If the two spaces nearly meet, the best merge is large, and a little noise outside
-:math:`S_i` spoils it (``thm:interpolation-price``). A router that is given the adapter of each
-input is not bound by the floor. A router that sees only the input is. With data the floor is
-``thm:covariance-floor``.
+**Scope.** If the two spaces nearly meet, the best merge has a large norm, and a little noise
+outside :math:`S_i` spoils it (``thm:interpolation-price``). A router that is given the adapter of
+each input is not bound by the floor. A router that sees only the input is bound by it. With data
+the floor is ``thm:covariance-floor``.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 r"""Factor-mean residual: what averaging the factors loses, and the rank that repairs it.
 
-**Statement.** Average the factors of k adapters, with weights of sum 1. Their inner dimension is r.
+**Statement.** The factors of k adapters, of inner dimension r, are averaged with weights of sum 1.
 The product of the averaged factors differs from the mean of the adapters by the covariance of the
 factors, of rank at most (k − 1)r. A correction of rank at most q leaves at least the energy of this
 covariance beyond rank q, and some correction leaves no more.
@@ -11,20 +11,22 @@ w_i U_i`, :math:`\bar V = \sum w_i V_i`. Then
 
 .. math::
     \sum_i w_i U_i V_i - \bar U \bar V = \sum_i w_i (U_i - \bar U)(V_i - \bar V) =: C,
-    \qquad \operatorname{rank} C \le (k - 1) r,
+    \qquad \operatorname{rank} C \le (k - 1) r.
 
-so a correction :math:`\Delta` of rank at most :math:`q` leaves :math:`\|\bar U \bar V + \Delta -
-\sum w_i U_i V_i\|_F^2 \ge \sum_{i > q} \sigma_i(C)^2`, with equality at :math:`\mathrm{LR}_q(C)`;
-:math:`C = 0` where all :math:`U_i`, or all :math:`V_i`, are equal.
+So every correction :math:`\Delta` of rank at most :math:`q` leaves :math:`\|\bar U \bar V + \Delta
+- \sum w_i U_i V_i\|_F^2 \ge \sum_{i > q} \sigma_i(C)^2`. Equality holds at
+:math:`\mathrm{LR}_q(C)`, the truncation of :math:`C` to rank :math:`q`. If all :math:`U_i` are
+equal, or all :math:`V_i`, then :math:`C = 0`.
 
-**Proof.** Expand the product: :math:`\sum w_i U_i V_i - \bar U \bar V - \bar U \bar V + (\sum w_i)
-\bar U \bar V`, and the weights sum to 1. As :math:`\sum w_i (U_i - \bar U) = 0`, one term with
-:math:`w_j \ne 0` can be eliminated: :math:`C = \sum_{i \ne j} w_i (U_i - \bar U)(V_i - V_j)`, of
-rank at most :math:`(k - 1) r`. Eckart and Young give the rest. :math:`\square`
+**Proof.** As the weights sum to 1, the right side expands to :math:`\sum w_i U_i V_i - \bar U \bar
+V - \bar U \bar V + (\sum w_i) \bar U \bar V`, which is the left side. As :math:`\sum w_i (U_i -
+\bar U) = 0`, one term :math:`j` can be eliminated: :math:`C = \sum_{i \ne j} w_i (U_i - \bar U)(V_i
+- V_j)`. So the rank is at most :math:`(k - 1) r`. The theorem of Eckart and Young gives the rest.
+:math:`\square`
 
 **Implication.** Averaging the factors `A` and `B` separately is not averaging the updates. The
-difference depends on how each adapter happens to be factored, and a correction of rank :math:`(k -
-1) r` repairs it.
+difference depends on how each adapter happens to be factored. A correction of rank :math:`(k - 1)
+r` removes it.
 
 **Scope.** :math:`C` is not a property of the updates alone: other factors :math:`(U G, G^{-1} V)`
 of the same adapter change it. In :math:`\bar U \bar V` each adapter's own product is scaled by

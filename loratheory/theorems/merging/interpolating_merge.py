@@ -1,40 +1,41 @@
 r"""Interpolating merge: the least matrix that does on each row space what its adapter does.
 
-**Statement.** Consider all matrices that equal each adapter on the adapter's row space. If there
-are any, the one of least Frobenius norm is (ΣΔ_j)(ΣP_j)⁺, with the projectors P_j on the row
-spaces. One exists whenever the row spaces are independent.
+**Statement.** Consider the matrices that agree with each adapter on that adapter's row space. If
+there are any, the one of least Frobenius norm is (ΣΔ_j)(ΣP_j)⁺, where P_j is the projector on the
+row space of adapter j. There are some whenever the row spaces are independent.
 
 Adapters :math:`\Delta_1, \dots, \Delta_K \in \mathbb{R}^{m \times n}` have row spaces with
-orthonormal bases :math:`Q_j` and projectors :math:`P_j`; let :math:`F = [Q_1 \dots Q_K]` and
+orthonormal bases :math:`Q_j` and projectors :math:`P_j`. Let :math:`F = [Q_1 \dots Q_K]` and
 :math:`T = [\Delta_1 Q_1 \dots \Delta_K Q_K]`. A matrix :math:`X` with :math:`X P_j = \Delta_j` for
-all :math:`j` exists iff :math:`\ker F \subseteq \ker T`, always when the row spaces are
-independent. Every such :math:`X` has
+all :math:`j` exists iff :math:`\ker F \subseteq \ker T`. If the row spaces are independent, it
+always exists. Every such :math:`X` has
 
 .. math::
     \|X\|_F \ge \|\Delta^*\|_F, \qquad
     \Delta^* = T F^+ = \Bigl(\sum_j \Delta_j\Bigr) \Bigl(\sum_j P_j\Bigr)^+,
 
-with equality only at :math:`\Delta^*`, whose rank is at most :math:`\sum_j r_j`. If none exists,
-:math:`\Delta^*` has the least misfit, :math:`\sum_j \|X P_j - \Delta_j\|_F^2 \ge
+with equality only at :math:`\Delta^*`, whose rank is at most :math:`\sum_j r_j`. If no such
+:math:`X` exists, :math:`\Delta^*` has the least misfit, :math:`\sum_j \|X P_j - \Delta_j\|_F^2 \ge
 \|T (1 - F^+ F)\|_F^2`.
 
-**Proof.** :math:`X P_j = \Delta_j` for all :math:`j` says :math:`X F = T`, as :math:`\Delta_j =
-\Delta_j P_j`. Solvable means that each row of :math:`T` is a combination of rows of :math:`F`:
-the condition on kernels. Then :math:`X = T F^+ + X (1 - F F^+)`, two parts whose rows are
-orthogonal, since those of the first lie in the span of :math:`F`: Pythagoras. Without a solution,
-:math:`X F - T = (X F - T F^+ F) - T (1 - F^+ F)` splits likewise, and :math:`X = T F^+` removes the
-first part. Finally :math:`F^+ = F^\top (F F^\top)^+` with :math:`F F^\top = \sum_j P_j`,
-:math:`T F^\top = \sum_j \Delta_j P_j`. :math:`\square`
+**Proof.** As :math:`\Delta_j = \Delta_j P_j`, the equations :math:`X P_j = \Delta_j` say :math:`X F
+= T`. They have a solution iff each row of :math:`T` is a combination of rows of :math:`F`. This is
+the condition on kernels. A solution is :math:`X = T F^+ + X (1 - F F^+)`. The rows of the first
+part lie in the span of :math:`F`, and those of the second are orthogonal to it. So the first part
+alone has the least norm, by Pythagoras. Without a solution, :math:`X F - T = (X F - T F^+ F) - T (1
+- F^+ F)` again has two orthogonal parts, and :math:`X = T F^+` removes the first. The second
+formula for :math:`\Delta^*` follows from :math:`F^+ = F^\top (F F^\top)^+`, :math:`F F^\top =
+\sum_j P_j` and :math:`T F^\top = \sum_j \Delta_j P_j`. :math:`\square`
 
 **Implication.** If the row spaces of a library are independent, one matrix gives every adapter's
 answers on the adapter's own inputs. The function `interpolate` computes it. Its rank is the sum of
 the ranks, and its size shows how oblique the row spaces are.
 
-**Scope.** The merge removes interference on inputs inside the row spaces, for each adapter alone.
-For inputs outside them see ``thm:interpolation-price``. The rule is known under other names. Let
-the row spaces be independent, and the inputs of each adapter, with Gram matrix :math:`G_j`, span
-just its row space. Then RegMean gives the same matrix, :math:`(\sum_j \Delta_j G_j) (\sum_j G_j)^+
-= \Delta^*`.
+**Scope.** The merge removes interference on inputs inside a row space of one adapter. For other
+inputs see ``thm:interpolation-price``. The rule is known under other names. Let the row spaces be
+independent. Let the inputs of each adapter have the Gram matrix :math:`G_j` and span exactly its
+row space. Then RegMean gives the same matrix, :math:`(\sum_j \Delta_j G_j) (\sum_j G_j)^+ =
+\Delta^*`.
 
 References
 ----------
@@ -44,35 +45,37 @@ Penrose (1956); RegMean (arXiv 2212.09849).
 
 Interpolation price: what the interpolating merge makes of an input outside the row space.
 
-**Statement.** The row spaces of the adapters are independent, and an input leaves its adapter's row
-space by a leak. The error of the interpolating merge is at most the leak times the spectral norm of
-the merge outside that space. Some inputs attain this.
+**Statement.** The row spaces of the adapters are independent, and an input lies outside its
+adapter's row space by a distance, the leak. The error of the interpolating merge is at most the
+leak times the spectral norm of the merge on inputs orthogonal to that space. Some inputs attain
+this.
 
 Let the row spaces of :math:`\Delta_1, \dots, \Delta_K` be independent, with projectors :math:`P_j`
-and joint frame :math:`F = [Q_1 \dots Q_K]`, and :math:`\Delta^*` their interpolating merge. On any
-input :math:`k` it errs against adapter :math:`i` by exactly
+and joint frame :math:`F = [Q_1 \dots Q_K]`. Let :math:`\Delta^*` be their interpolating merge. On
+any input :math:`k` it errs against adapter :math:`i` by exactly
 
-.. math:: \Delta^* k - \Delta_i k = \Delta^* (1 - P_i) k ,
+.. math:: \Delta^* k - \Delta_i k = \Delta^* (1 - P_i) k .
 
-so that inputs with leak :math:`\|(1 - P_i) k\| \le \ell` have errors up to exactly
-:math:`\|\Delta^* (1 - P_i)\|_2\, \ell`, and this is at most
+So the largest error on inputs with leak :math:`\|(1 - P_i) k\| \le \ell` is exactly
+:math:`\|\Delta^* (1 - P_i)\|_2\, \ell`. It is at most
 
 .. math::
     \frac{\sqrt{\sum_j \|\Delta_j\|_2^2}}{\sigma_{\min}(F)}\, \ell \;\le\;
     \frac{\sqrt K \max_j \|\Delta_j\|_2}{\sigma_{\min}(F)}\, \ell .
 
-**Proof.** :math:`\Delta^* P_i = \Delta_i = \Delta_i P_i` gives the identity; the maximum of a
-linear map over a ball in the range of :math:`1 - P_i` is its norm there. :math:`\Delta^* = T F^+`
-with :math:`\|T\|_2^2 = \|\sum_j \Delta_j Q_j Q_j^\top \Delta_j^\top\|_2 \le \sum_j
-\|\Delta_j\|_2^2` and :math:`\|F^+\|_2 = 1/\sigma_{\min}(F)`. Both constants are approached: two
-rank-one adapters with opposite answers whose rows meet at the angle :math:`\theta` reach
-:math:`\cos(\theta/2)` of them. :math:`\square`
+**Proof.** The identity follows from :math:`\Delta^* P_i = \Delta_i = \Delta_i P_i`. The maximum of
+a linear map over a ball in the range of :math:`1 - P_i` is its norm there times the radius. For the
+upper bounds, :math:`\Delta^* = T F^+` with :math:`\|T\|_2^2 = \|\sum_j \Delta_j Q_j Q_j^\top
+\Delta_j^\top\|_2 \le \sum_j \|\Delta_j\|_2^2` and :math:`\|F^+\|_2 = 1/\sigma_{\min}(F)`. Both can
+be approached. Take two rank-one adapters of equal norm with opposite answers, whose rows meet at
+the angle :math:`\theta`. They reach the share :math:`\cos(\theta/2)` of both bounds, and this tends
+to 1 for small angles. :math:`\square`
 
 **Implication.** Before you use the interpolating merge, measure how far real inputs leak out of the
 row spaces. Nearly dependent row spaces amplify the leak.
 
-**Scope.** The theorem does not say how much real inputs leak. For comparison, the sum errs by
-:math:`\sum_{j \ne i} \Delta_j k`, inside the row space too.
+**Scope.** The theorem does not say how much real inputs leak. For comparison, the sum of the
+adapters errs by :math:`\sum_{j \ne i} \Delta_j k`, also on inputs inside the row space.
 """
 
 from dataclasses import dataclass

@@ -1,11 +1,11 @@
 r"""Intruder threshold: when an edit becomes a top singular direction, when merging hides it.
 
-**Statement.** A base of width d has independent N(0, 1/d) entries; an independent rank-one edit of
-strength s is added with coefficient c > 0. As d grows, the squared overlap of the sum's top left
+**Statement.** A base of width d has independent N(0, 1/d) entries, and an independent rank-one edit
+of strength s is added with coefficient c > 0. As d grows, the squared overlap of the sum's top left
 singular vector with the edit's output direction tends to max(0, 1 − 1/(cs)²). This limit is
 positive iff cs > 1.
 
-Let :math:`W \in \mathbb{R}^{d \times d}` have independent entries :math:`N(0, 1/d)` and
+Let :math:`W \in \mathbb{R}^{d \times d}` have independent entries :math:`N(0, 1/d)`. Let
 :math:`\Delta = s\,u v^\top` with unit vectors that do not depend on :math:`W`. To leading order in
 :math:`d`, :math:`W + c\,\Delta` has a top singular pair with
 
@@ -14,20 +14,20 @@ Let :math:`W \in \mathbb{R}^{d \times d}` have independent entries :math:`N(0, 1
     \langle \hat u, u \rangle^2 \to \max(0,\; 1 - 1/t^2), \qquad t = c\,s .
 
 The mean of :math:`K` adapters removes the direction for :math:`s \le K`. Whether the edit itself
-survives is another threshold (``thm:averaging-survival``).
+survives the mean is decided by another threshold (``thm:averaging-survival``).
 
 **Status.** The law is cited. It is asymptotic and not a bound. We compare the mean overlap of six
 samples of one width with the limit, within a *tolerance* of :math:`\min(1, 4/t^2) \cdot 2/\sqrt d`.
 Trials at finite size set this tolerance (six standard deviations and more). The cases keep away
-from the threshold: :math:`t \le 0.7` or :math:`t \ge 1.5`. Next to it the overlap passes smoothly
-from small to large. At :math:`t = 1` it was still 0.12 at width 256.
+from the threshold: :math:`t \le 0.7` or :math:`t \ge 1.5`. Near the threshold the overlap passes
+smoothly from small to large. At :math:`t = 1` it was still 0.12 at width 256.
 
 **Implication.** A new top singular direction shows that an edit is strong, not that it works. A
 small merge coefficient can hide the direction while the edit survives. An edit can also fail while
 its direction is visible.
 
-**Scope.** Weights of trained models are not Gaussian. Their own spectrum takes the place of the
-circle of radius 2 and moves the threshold.
+**Scope.** Weights of trained models are not Gaussian. Here the singular values of :math:`W` fill
+the interval from 0 to 2. Trained weights have another spectrum, and so another threshold.
 
 References
 ----------

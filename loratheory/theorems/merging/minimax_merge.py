@@ -1,37 +1,40 @@
 r"""Minimax merge: what several adapters can be promised at once, by any merge.
 
-**Statement.** K adapters are merged. Each task has a mean squared error on its own inputs, under
-noise of size ε. For given weights of the tasks, the weighted mean of these errors has a floor that
-no merge undercuts. Take the weights with the largest floor. No merge keeps every task's error below
-this floor. The least-squares merge at these weights, where it is unique, keeps every error at most
-there.
+**Statement.** K adapters are merged, and each task has a mean squared error on its own inputs,
+under noise of size ε. For given weights of the tasks, the weighted mean of these errors has a floor
+that no merge undercuts. Take the weights with the largest floor. No merge keeps every task's error
+below this floor. If the least-squares merge at these weights is unique, none of its errors is above
+the floor.
 
-Task :math:`i` asks for :math:`\Delta_i x` on inputs :math:`x` of second moments :math:`C_i`, which
-arrive as :math:`x + \varepsilon z`, :math:`z` white. The error of :math:`\Delta` there is
-:math:`e_i(\Delta) = \operatorname{tr}(\Delta - \Delta_i) C_i (\Delta - \Delta_i)^\top +
-\varepsilon^2 \|\Delta\|_F^2`, and over the convex weights :math:`w`
+Task :math:`i` asks for :math:`\Delta_i x` on inputs :math:`x` of second moments :math:`C_i`. The
+inputs arrive as :math:`x + \varepsilon z` with white noise :math:`z`. So a merge :math:`\Delta` has
+the error :math:`e_i(\Delta) = \operatorname{tr}(\Delta - \Delta_i) C_i (\Delta - \Delta_i)^\top +
+\varepsilon^2 \|\Delta\|_F^2` there. Over the convex weights :math:`w`
 
-.. math:: \max_i e_i(\Delta) \;\ge\; \max_w \, \min_{\Delta'} \sum_i w_i \, e_i(\Delta'),
+.. math:: \max_i e_i(\Delta) \;\ge\; \max_w \, \min_{\Delta'} \sum_i w_i \, e_i(\Delta').
 
-with equality at the merge :math:`(\sum w_i \Delta_i C_i)(\sum w_i C_i + \varepsilon^2)^+` of the
-maximising weights, if that sum of moments is regular. *Without data* (:math:`C_i = I`,
-:math:`\varepsilon = 0`) the merge is :math:`\sum w_i \Delta_i`, the centre of the smallest ball
-that holds the updates in the Frobenius norm; the promise is its squared radius, and of
-:math:`\Delta_i` only the inner products matter. The radius is half the distance of two, and more
-than that of any pair for the corners of an acute triangle.
+Let :math:`w` be the maximising weights. If :math:`\sum w_i C_i + \varepsilon^2` is regular,
+equality holds at the merge :math:`(\sum w_i \Delta_i C_i)(\sum w_i C_i + \varepsilon^2)^+`.
+*Without data* (:math:`C_i = I`, :math:`\varepsilon = 0`) this merge is :math:`\sum w_i \Delta_i`.
+It is the centre of the smallest ball that holds the updates in the Frobenius norm. The promised
+error is the squared radius of this ball, and depends only on inner products of the
+:math:`\Delta_i`. For two updates the radius is half their distance. For the corners of an acute
+triangle it is more than half the distance of any pair.
 
-**Proof.** A maximum is at least any weighted mean: so much for :math:`\ge`. The :math:`e_i` are
-convex in :math:`\Delta` and continuous, the weights form a compact convex set, and the sum is
-linear in :math:`w`: Sion's theorem exchanges minimum and maximum, so the two sides have the same
-value. At the maximising weights the derivative along :math:`w_i` is :math:`e_i` of the minimiser
-(Danskin), so no :math:`e_i` is above the value. Setting the derivative of the weighted sum to zero
-gives the minimiser. Where :math:`\sum w_i C_i + \varepsilon^2` is singular there are many, and only
-some of them serve a task of weight 0 on inputs that no other task has. :math:`\square`
+**Proof.** The largest error is at least any weighted mean of the errors, which gives the bound. The
+:math:`e_i` are convex in :math:`\Delta` and continuous. The weights form a compact convex set, and
+the weighted sum is linear in :math:`w`. So Sion's theorem exchanges minimum and maximum, and the
+least :math:`\max_i e_i` equals the right side. At the maximising weights the derivative of the
+inner minimum along :math:`w_i` is :math:`e_i` of the minimiser (Danskin). As no change of weights
+raises the minimum, no :math:`e_i` is above its value. Setting the derivative of the weighted sum
+along :math:`\Delta` to zero gives the minimiser. If :math:`\sum w_i C_i + \varepsilon^2` is
+singular, there are many minimisers. Only some of them serve a task of weight 0 on inputs that no
+other task has. :math:`\square`
 
 **Implication.** Without data the mean gives the best guarantee for two adapters, but not always for
 more. Take three equal updates and a different fourth. The best merge gives the fourth half of the
-weight, the mean gives it a quarter. A little noise (:math:`\varepsilon`) keeps a merge that
-interpolates nearly parallel inputs from growing without bound.
+weight, the mean gives it a quarter. A merge that interpolates nearly parallel inputs can grow
+without bound; a little noise (:math:`\varepsilon`) prevents this.
 
 **Scope.** The error is that of the worst task, averaged over its inputs. For the worst input see
 ``thm:data-free-floor``, for the mean over tasks ``thm:covariance-floor``.

@@ -8,18 +8,23 @@ For ranks :math:`r_j` of sum :math:`R` and all weights :math:`c_j \ne 0`,
 
 .. math::
     \max_j (2 r_j - R) \;\le\; \rho + \gamma - R \;\le\;
-    \operatorname{rank} \sum_j c_j \Delta_j \;\le\; \min(\rho, \gamma) \;\le\; R,
+    \operatorname{rank} \sum_j c_j \Delta_j \;\le\; \min(\rho, \gamma) \;\le\; R.
 
-and for all :math:`\max_j r_j \le \rho, \gamma \le R` some adapters meet the two inner bounds, the
-lower one if it is not negative, else 0.
+Let :math:`\rho` and :math:`\gamma` be any numbers from :math:`\max_j r_j` to :math:`R`. Then some
+adapters meet the upper bound :math:`\min(\rho, \gamma)`. Some meet the lower bound :math:`\rho +
+\gamma - R`, or 0 if this is negative.
 
-**Proof.** :math:`\sum_j c_j \Delta_j = G H` with column bases :math:`G \in \mathbb{R}^{m \times R}`
-side by side, of rank :math:`\gamma`, and rows :math:`H`, scaled, on top of each other, of rank
-:math:`\rho`: Sylvester's inequality. *Attained:* let :math:`G` be generic, its kernel of dimension
-:math:`R - \gamma`, and the columns of :math:`H` span :math:`\rho` dimensions: generic ones, which
-meet the kernel in :math:`\max(0, \rho - \gamma)`, or generic ones inside or around the kernel,
-which have :math:`\min(\rho, R - \gamma)` in common with it. Blocks of :math:`r_j \le \rho, \gamma`
-rows and columns have full rank. :math:`\square`
+**Proof.** Write :math:`\sum_j c_j \Delta_j = G H`. Here :math:`G \in \mathbb{R}^{m \times R}` holds
+the column bases of the adapters side by side, and has rank :math:`\gamma`. The matrix :math:`H`
+holds their rows, scaled by the weights, on top of each other, and has rank :math:`\rho`.
+Sylvester's inequality bounds the rank of :math:`G H` from below, and each factor bounds it from
+above. *Attained.* Let :math:`G` be generic, with a kernel of dimension :math:`R - \gamma`. Let the
+columns of :math:`H` span :math:`\rho` dimensions. The rank of :math:`G H` is :math:`\rho` minus the
+number of these dimensions that lie in the kernel. If the :math:`\rho` dimensions are generic, this
+number is :math:`\max(0, \rho - \gamma)`. If they lie inside the kernel or contain it, and are
+otherwise generic, it is :math:`\min(\rho, R - \gamma)`. As :math:`r_j \le \rho, \gamma`, the blocks
+of :math:`r_j` columns of :math:`G` and :math:`r_j` rows of :math:`H` have full rank, so each
+adapter has its rank. :math:`\square`
 
 **Implication.** Row and column spaces bound the rank of a sum of adapters from both sides. Usually
 it is the sum of the ranks. Keep that much rank, or check what a truncation cuts off.

@@ -1,45 +1,50 @@
 r"""Arrow blind spot: a router that looks at top singular vectors sees one fact per adapter.
 
-**Statement.** Each of E adapters edits N keys with orthonormal outputs; all E·N keys are
-orthonormal, and each adapter's largest strength is unique. Arrow routes by top right singular
-vectors, with ties broken at random. Over the edited keys it chooses the right adapter with
+**Statement.** Each of E adapters edits N keys with orthonormal outputs. All E·N keys are
+orthonormal, and one edit of each adapter is stronger than its others. Arrow routes by top right
+singular vectors, with ties broken at random. Over the edited keys it chooses the right adapter with
 probability 1/N + (1 − 1/N)/E.
 
 Adapters :math:`\Delta_i = \sum_{j=1}^N s_{ij}\, b_{ij} k_{ij}^T`, :math:`i = 1, \dots, E`, edit
-orthonormal keys with orthonormal outputs :math:`b_{i\cdot}` and strengths whose largest,
-:math:`s_{i1}`, is alone. Arrow scores a query by :math:`|\langle x, v_i\rangle|`, :math:`v_i` the
-top right singular vector. Then every adapter scores exactly 0 on each edited key but the :math:`E`
-top ones, and with ties broken at random the right adapter is chosen with probability
+orthonormal keys. The outputs :math:`b_{i1}, \dots, b_{iN}` of each adapter are orthonormal, and its
+strength :math:`s_{i1}` is larger than all its others. Arrow scores a query by :math:`|\langle x,
+v_i\rangle|`, where :math:`v_i` is the top right singular vector. Then every adapter scores exactly
+0 on all edited keys except the :math:`E` top ones, the :math:`k_{i1}`. With ties broken at random,
+the right adapter is chosen with probability
 
 .. math:: \frac1N + \Bigl(1 - \frac1N\Bigr)\frac1E
 
-over all edited keys. Isotropic noise breaks the ties just so: on keys :math:`j > 1` the accuracy
-is :math:`1/E` at every noise level :math:`\nu`, on top ones :math:`P(|1/\nu + g_0| > \max_{0<e<E}
-|g_e|)`, :math:`g` standard normal. The scores :math:`\|P_i x\|` (projection on the row space) and
-:math:`\|\Delta_i x\|` are right on every edited key of positive strength.
+over all edited keys. Isotropic noise on the query breaks the ties in the same way. On keys :math:`j
+> 1` the accuracy is then :math:`1/E` at every noise level :math:`\nu`. On top keys it is
+:math:`P(|1/\nu + g_0| > \max_{0<e<E} |g_e|)`, with independent standard normal :math:`g`. The
+scores :math:`\|P_i x\|` (projection on the row space) and :math:`\|\Delta_i x\|` are right on every
+edited key of positive strength.
 
-**Proof.** :math:`\Delta_i^T\Delta_i = \sum_j s_{ij}^2 k_{ij} k_{ij}^T`, so
-:math:`v_i = \pm k_{i1}`, which is orthogonal to every other key. With noise the scores are
-:math:`\nu |\langle g, k_{e1}\rangle|`, independent and alike for all :math:`e` when the key is none
-of the :math:`k_{e1}`; else one of them is shifted by 1. On :math:`x = k_{ij}` the other two scores
-are 1 and :math:`s_{ij}` for adapter :math:`i`, 0 for all others. :math:`\square`
+**Proof.** As :math:`\Delta_i^T\Delta_i = \sum_j s_{ij}^2 k_{ij} k_{ij}^T`, the top vector is
+:math:`v_i = \pm k_{i1}`. It is orthogonal to every other key. With noise, first let the key be none
+of the :math:`k_{e1}`. Then the scores :math:`\nu |\langle g, k_{e1}\rangle|` are independent, with
+the same law for all :math:`e`. On a top key one of them is shifted by 1 before the absolute value.
+On :math:`x = k_{ij}` the other two scores are 1 and :math:`s_{ij}` for adapter :math:`i`, and 0 for
+all others. :math:`\square`
 
 **Remark (arrow margin).** Arrow scores a query by its absolute inner product with each adapter's
 prototype, the top right singular vector. Let a unit query have the angle φ to the line of its own
 prototype. Let the lines of all other prototypes have an angle of at least θ ≥ φ to this line. Then
-the query's own score leads by at least cos φ − cos(θ − φ), whatever the adapters' norms.
+the score of its own prototype leads by at least cos φ − cos(θ − φ), whatever the adapters' norms.
 
-Angles between lines obey the triangle inequality, so the query is at least :math:`\theta -
-\varphi \ge 0` from every other line, and the cosine falls; in the plane of the two lines both are
-equalities. So half the angle between prototypes is the largest safe radius. *Size does not enter:*
+Angles between lines obey the triangle inequality, so the query has an angle of at least
+:math:`\theta - \varphi \ge 0` to every other line. The cosine falls with the angle, which gives the
+bound. For a query in the plane of the two lines, turned towards the other line, both steps are
+equalities. So half the angle between prototypes is the largest safe radius. *Size does not matter:*
 an adapter scaled by :math:`10^{-9}` is chosen as before, on queries that it hardly answers.
 
 **Implication.** If keys are orthogonal, a router that compares top singular directions recognises
 one fact of each adapter. For adapters of several facts, score by the whole row space or by the
 response norm.
 
-**Scope.** If all strengths are equal, :math:`v_i` can be any unit vector of the span. Arrow is then
-right without noise, and worse with it. Adapters of one fact (:math:`N = 1`) have no blind spot.
+**Scope.** If all strengths are equal, :math:`v_i` can be any unit vector in the span of the
+adapter's keys. Arrow is then right without noise, and less accurate with it. Adapters of one fact
+(:math:`N = 1`) have no blind spot.
 
 References
 ----------
@@ -50,31 +55,33 @@ Arrow (arXiv 2405.11157); SpectR (2504.03454).
 Arrow law: how often a router that keeps one direction per adapter finds an adapter's facts.
 
 **Statement.** Each of E adapters holds facts at independent random keys, with orthonormal answers.
-Arrow scores a query by each adapter's top right singular vector. As the width grows, it finds a key
-of relative strength s with a probability that tends to P(|g₀| > (1 − s²) max |g_e|). All g are
-standard normal, and the maximum runs over the E − 1 other adapters. The limit tends to 1/E as s →
-0, and to 1 as s → 1.
+Arrow scores a query by each adapter's top right singular vector. Take a key whose strength is s
+times that of its adapter's strongest fact. As the width grows, Arrow routes it to its adapter with
+a probability that tends to P(|g₀| > (1 − s²) max |g_e|). All g are independent standard normal, and
+the maximum runs over the E − 1 other adapters. The limit tends to 1/E as s → 0, and to 1 as s → 1.
 
 Adapter e is :math:`\sum_i s_i y_i k_i^\top` with orthonormal answers :math:`y_i`, keys :math:`k_i`
-uniform on the unit sphere of dimension n, and :math:`1 = s_1 > s_2, \dots`; Arrow sends a query q
+uniform on the unit sphere of dimension n, and :math:`1 = s_1 > s_2, \dots`. Arrow sends a query q
 to the adapter whose top right singular vector :math:`v_e` has the largest :math:`|\langle v_e,
 q\rangle|`. For the query :math:`k_i`, :math:`s = s_i < 1`,
 
 .. math::
     \Pr(\text{right}) \;\to\; \int_0^\infty 2\varphi(z)
-    \Bigl(2\Phi\bigl(\tfrac{z}{1-s^2}\bigr) - 1\Bigr)^{E-1} dz \qquad (n \to \infty),
+    \Bigl(2\Phi\bigl(\tfrac{z}{1-s^2}\bigr) - 1\Bigr)^{E-1} dz \qquad (n \to \infty).
 
-and to 1 for the top key itself. For two adapters the integral is :math:`\frac2\pi \arctan
-\frac1{1-s^2}`.
+For the top key :math:`k_1` the probability tends to 1. For two adapters the integral is
+:math:`\frac2\pi \arctan \frac1{1-s^2}`.
 
 **Proof.** The right singular vectors are eigenvectors of :math:`\sum_i s_i^2 k_i k_i^\top`. Let
-:math:`\gamma_i = \langle k_1, k_i\rangle = O(n^{-1/2})`. To first order in them :math:`v = k_1 +
-\sum_{i>1} a_i k_i`, whose component along :math:`k_i` has to satisfy :math:`s_i^2 (\gamma_i + a_i)
-= a_i`: so :math:`\langle v, k_i\rangle = \gamma_i + a_i = \gamma_i/(1 - s_i^2) + O(1/n)`. A foreign
-:math:`v_e` is independent of :math:`k_i`, so :math:`\sqrt n \langle v_e, k_i\rangle` and
-:math:`\sqrt n \gamma_i` tend to independent standard normals: n cancels, and the events converge,
-since ties have probability 0. The top key scores :math:`1 - O(1/n)` at its own adapter. The ratio
-of two standard normals is a Cauchy variable, whence the arctangent. :math:`\square`
+:math:`\gamma_i = \langle k_1, k_i\rangle = O(n^{-1/2})`. To first order in the :math:`\gamma_i`,
+the top eigenvector is :math:`v = k_1 + \sum_{i>1} a_i k_i`. Its component along :math:`k_i` has to
+satisfy :math:`s_i^2 (\gamma_i + a_i) = a_i`. So :math:`\langle v, k_i\rangle = \gamma_i + a_i =
+\gamma_i/(1 - s_i^2) + O(1/n)`. The vector :math:`v_e` of another adapter is independent of
+:math:`k_i`. So :math:`\sqrt n \langle v_e, k_i\rangle` and :math:`\sqrt n \gamma_i` tend to
+independent standard normals, and n cancels from the comparison of scores. The probabilities
+converge, since ties have probability 0. The top key scores :math:`1 - O(1/n)` at its own adapter.
+For two adapters, the ratio of two standard normals is a Cauchy variable, which gives the
+arctangent. :math:`\square`
 
 **Implication.** Arrow finds the fact that an adapter holds most strongly. It finds weaker facts
 less often. Among four adapters (chance 25%) it finds a fact of half that strength in 36% of cases.

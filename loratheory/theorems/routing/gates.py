@@ -2,33 +2,33 @@ r"""Gate detection: how often an adapter answers a query that is not its own.
 
 **Statement.** A least-norm adapter makes n exact edits with orthonormal answers at independent
 standard normal keys of dimension D ≥ n. Its squared response to an independent standard normal
-query follows n/(D − n + 1) times the F distribution with n and D − n + 1 degrees of freedom.
+query is n/(D − n + 1) times an F-distributed variable with n and D − n + 1 degrees of freedom.
 
 An adapter :math:`\Delta = Y K^+` writes orthonormal responses :math:`Y` at the columns of :math:`K
-\in \mathbb{R}^{D \times n}`, :math:`n \le D` independent standard normal keys. Let :math:`x` be a
-query independent of them with :math:`\|x\|^2 \sim \chi^2_D`, a Gaussian one for instance, and
-:math:`s = \|\Delta x\|^2`. Then
+\in \mathbb{R}^{D \times n}`, which are :math:`n \le D` independent standard normal keys. Let
+:math:`x` be a query independent of them with :math:`\|x\|^2 \sim \chi^2_D`, a Gaussian one for
+instance, and let :math:`s = \|\Delta x\|^2`. Then
 
 .. math::
     s \sim \tfrac{n}{D - n + 1} F_{n,\, D-n+1}, \qquad
     f(\tau) = \Pr(s > \tau) = I_{1/(1+\tau)}\bigl(\tfrac{D-n+1}{2}, \tfrac n2\bigr),
 
-while :math:`s = 1` at each own key. So :math:`k` adapters whose gates open where :math:`s > \tau`,
-:math:`\tau < 1`, let exactly the right ones answer at all of :math:`h` reads with probability at
-least :math:`1 - h (k - 1) f(\tau)`.
+while :math:`s = 1` at each own key. Now let :math:`k` adapters have gates that open where :math:`s
+> \tau`, with :math:`\tau < 1`. At all of :math:`h` reads exactly the right adapters answer, with
+probability at least :math:`1 - h (k - 1) f(\tau)`.
 
-**Proof.** :math:`s = \|K^+ x\|^2`, as :math:`Y` is orthonormal, and :math:`K^+ k_j = e_j` gives the
-own keys. The law of :math:`K` is invariant under rotations, so :math:`s` depends on :math:`x` only
-through :math:`\|x\|`, and :math:`x` may be taken standard Gaussian. Given :math:`K`, the vector
-:math:`K^+ x` is then Gaussian with covariance :math:`K^+ K^{+\top} = W^{-1}`, :math:`W = K^\top K`:
-:math:`s` has the law of :math:`z^\top W^{-1} z` with :math:`z \sim N(0, 1_n)` independent of the
-Wishart matrix :math:`W`. For fixed :math:`z`, :math:`\|z\|^2 / (z^\top W^{-1} z) \sim
-\chi^2_{D-n+1}`: it is the squared distance of one Gaussian column from :math:`n - 1` others. Hence
-:math:`s \sim \chi^2_n / \chi^2_{D-n+1}`, independent, which is the claim. The last part is a union
-bound over reads and foreign adapters. :math:`\square`
+**Proof.** As :math:`Y` is orthonormal, :math:`s = \|K^+ x\|^2`. At own keys :math:`K^+ k_j = e_j`.
+The law of :math:`K` is invariant under rotations, so :math:`s` depends on :math:`x` only through
+:math:`\|x\|`, and :math:`x` may be taken standard Gaussian. Given :math:`K`, the vector :math:`K^+
+x` is Gaussian with covariance :math:`K^+ K^{+\top} = W^{-1}`, where :math:`W = K^\top K` is a
+Wishart matrix. So :math:`s` has the law of :math:`z^\top W^{-1} z`, where :math:`z \sim N(0, 1_n)`
+is independent of :math:`W`. For fixed :math:`z`, :math:`\|z\|^2 / (z^\top W^{-1} z) \sim
+\chi^2_{D-n+1}`, since it is the squared distance of one Gaussian column from the span of :math:`n -
+1` others. Hence :math:`s \sim \chi^2_n / \chi^2_{D-n+1}` with independent variables, which is the
+claim. The last part is a union bound over reads and foreign adapters. :math:`\square`
 
 **Implication.** At independent random keys, gating by response norm works as long as an adapter has
-few facts for the width. The law of false alarms gives the threshold.
+few facts compared with the width. The law of false alarms gives the threshold.
 
 **Scope.** Keys of trained models are not Gaussian: measure `f` there. The law says how often the
 right adapters are active, not that they compose.
@@ -43,26 +43,27 @@ Threshold samples: how many foreign inputs it takes to set the threshold of a ga
 
 **Statement.** The threshold of a gate is the j-th largest of N independent foreign responses, all
 of one continuous law. On later inputs of this law, the gate's rate of false alarms may exceed a
-given α. The probability of this is that of fewer than j successes in N trials of chance α, whatever
-the law. For the largest response (j = 1) it is (1 − α)^N.
+given α. The probability that it does equals that of fewer than j successes in N trials of chance α,
+whatever the law. For the largest response (j = 1) it is (1 − α)^N.
 
 Let :math:`s_1, \dots, s_N` and the response s to a later foreign input be independent with one
-continuous law, :math:`\tau` the j-th largest of the N, and :math:`f = \Pr(s > \tau \mid \tau)` the
-rate of false alarms from then on. Then for every :math:`\alpha \in (0, 1)`
+continuous law. Let :math:`\tau` be the j-th largest of the N, and :math:`f = \Pr(s > \tau \mid
+\tau)` the rate of false alarms from then on. Then for every :math:`\alpha \in (0, 1)`
 
 .. math:: \Pr(f > \alpha) = \sum_{i < j} \binom N i \alpha^i (1 - \alpha)^{N - i} .
 
-Hence a gate that may open wrongly at one foreign input in a hundred, with 95 % certainty, takes 299
-foreign inputs (:math:`.99^{299} < .05`), and no continuous law of responses takes fewer.
+Suppose that a gate may open wrongly at one foreign input in a hundred, and that this is to hold
+with 95 % certainty. This takes 299 foreign inputs (:math:`.99^{299} < .05`), and no continuous law
+of responses takes fewer.
 
 **Proof.** Let :math:`G(t) = \Pr(s > t)`. As the law is continuous, :math:`G(s_1), \dots, G(s_N)`
-are independent and uniform, and the j-th largest :math:`s` has the j-th smallest :math:`G`, which
-is :math:`f`. It exceeds :math:`\alpha` iff fewer than j of the uniforms are at most :math:`\alpha`.
-:math:`\square`
+are independent and uniform. The j-th largest :math:`s` has the j-th smallest :math:`G`, which is
+:math:`f`. So :math:`f` exceeds :math:`\alpha` iff fewer than j of the uniforms are at most
+:math:`\alpha`. :math:`\square`
 
 **Implication.** Count the foreign inputs before you trust a gate. The number needed grows in
 proportion to the library, whatever the gate responds to. With K adapters and h reads, each question
-has :math:`h (K - 1)` chances of a false alarm. For one wrong question in a hundred, set
+has :math:`h (K - 1)` chances of a false alarm. To allow one wrong question in a hundred, set
 :math:`\alpha = 1/(100\, h (K - 1))`.
 
 **Scope.** Later inputs must follow the law that was sampled. The prompts of another user follow
@@ -82,36 +83,42 @@ are independent and standard normal. A gate activates an adapter where its squar
 key of one adapter. All gates are right with probability at least (1 − f)^(h(k − 1)).
 
 Each of :math:`k` adapters holds :math:`n` exact edits with orthonormal responses at independent
-standard normal keys in dimension :math:`D`, and is on at full strength where its squared response
-exceeds :math:`\tau < 1`, else off. A prompt makes :math:`h` reads (layers) whose keys and queries
-are independent of those of other reads; each query is a key of one adapter and foreign to the
-others. With the false alarm :math:`f = f(n, D, \tau)` of ``thm:gate-detection`` all gates are right
-at all reads with probability at least
+standard normal keys in dimension :math:`D`. It is on at full strength where its squared response
+exceeds :math:`\tau < 1`, and off elsewhere. A prompt makes :math:`h` reads (layers). Keys and
+queries of a read are independent of those of other reads, and each query is a key of one adapter
+and foreign to the others. Let :math:`f = f(n, D, \tau)` be the probability of a false alarm in
+``thm:gate-detection``. All gates are right at all reads with probability at least
 
-.. math:: (1 - f)^{h (k - 1)} \;\ge\; 1 - h (k - 1) f,
+.. math:: (1 - f)^{h (k - 1)} \;\ge\; 1 - h (k - 1) f .
 
-for :math:`k \le 2` exactly that; and the output is then the oracle's. Where reads share keys the
-right side still holds, the left need not. So :math:`k` may grow like :math:`1/f`, exponentially in
-:math:`D`. Without gates foreign adapters add the mean energy :math:`(k - 1)\, n / (D - n - 1)`, for
-:math:`D > n + 1`, to a read, against 1 of its own; gates let the fraction
-:math:`I_{1/(1+\tau)}(\tfrac{D-n-1}2, \tfrac n2 + 1)` of it through. *Reduction,* without any law:
-an oracle that succeeds with probability :math:`p` leaves gates with misses :math:`m` and false
-alarms :math:`f_j` at least :math:`p - \sum_{\text{reads}} (m + \sum_j f_j)`.
+If all gates are right, the output is the oracle's. For :math:`k \le 2` the probability equals the
+left side. Where reads share keys, the right side is still a bound, and the left side need not be.
+So :math:`k` may grow like :math:`1/f`, exponentially in :math:`D`. *Without gates,* foreign
+adapters add the mean energy :math:`(k - 1)\, n / (D - n - 1)` to a read, for :math:`D > n + 1`. The
+own answer has energy 1. Gates let the fraction :math:`I_{1/(1+\tau)}(\tfrac{D-n-1}2, \tfrac n2 +
+1)` of this foreign energy through. *Reduction,* for keys of any law. Let an oracle that activates
+the right adapters succeed with probability :math:`p`. Let a gate miss its own key with probability
+:math:`m`, and let foreign gate :math:`j` give a false alarm with probability :math:`f_j`. Then
+gates succeed with probability at least :math:`p - \sum_{\text{reads}} (m + \sum_j f_j)`.
 
-**Proof.** An own key is answered with 1, above :math:`\tau`. Given the query, foreign adapters are
-independent and alike: with alarm :math:`f_x` all stay shut with probability :math:`(1 -
-f_x)^{k-1}`, whose mean is at least :math:`(1 - f)^{k-1}` by Jensen, and equal for :math:`k - 1 \le
-1`. Reads are independent; if not, the union bound is left: in :math:`D = n = 1` two adapters asked
-in turn at the same keys answer :math:`t` and :math:`1/t`, never both little. Energies add in mean,
-as responses of different adapters have independent signs, and :math:`s/(1+s)` is Beta with
-parameters :math:`n/2, (D-n+1)/2`: weighting by :math:`s` moves them by one up and down and gives
-the mean :math:`n/(D-n-1)`. The reduction is a union bound: where no gate is wrong the outputs
-agree. :math:`\square`
+**Proof.** The response to an own key is 1, above :math:`\tau`. Given the query, the responses of
+foreign adapters are independent and have one law. If a false alarm then has probability
+:math:`f_x`, all foreign gates stay shut with probability :math:`(1 - f_x)^{k-1}`. By Jensen its
+mean is at least :math:`(1 - f)^{k-1}`, with equality for :math:`k - 1 \le 1`. Multiply over the
+independent reads. *Shared keys.* If reads are not independent, the union bound is left. For
+example, let :math:`D = n = 1`, and read the keys of two adapters in turn. The squared responses of
+the foreign adapters are :math:`t` and :math:`1/t`, which are never both below :math:`\tau`.
+*Energy.* Responses of different adapters have independent signs, so their energies add in mean. The
+variable :math:`s/(1+s)` is Beta with parameters :math:`n/2` and :math:`(D-n+1)/2`. Weighting its
+law by :math:`s` raises the first parameter by one and lowers the second by one. This gives the
+fraction, and the mean :math:`n/(D-n-1)` of :math:`s`. *Reduction.* Where no gate is wrong the
+outputs agree, and the union bound limits the probability that some gate is wrong. :math:`\square`
 
-**Implication.** At independent random keys, gates on large responses separate libraries whose size
-is exponential in the width. In a plain sum, the other adapters' mean energy exceeds the own answer
-once all adapters together hold as many facts as the width. Measure the misses and false alarms of a
-gate on your own keys. The reduction then bounds the errors for any number of reads.
+**Implication.** At independent random keys, gates that open on large responses can tell apart a
+number of adapters that is exponential in the width. In a plain sum, the other adapters' mean energy
+exceeds that of the own answer once all adapters together hold as many facts as the width. Measure
+the misses and false alarms of a gate on your own keys. The reduction then bounds the errors for any
+number of reads.
 
 **Scope.** Keys of trained models are not Gaussian, so use measured false alarms in the reduction.
 Two adapters that edit one key both answer it.

@@ -2,32 +2,34 @@ r"""Router limit: how often any router can find the adapter that an input belong
 
 **Statement.** Each of K adapters is equally likely and has a key of length s. Any two keys have the
 cosine ρ. An input is its adapter's key plus normal noise of unit variance in every direction. The
-router that takes the nearest key is right with probability E Φ(z + s√(1 − ρ))^(K−1), the mean over
-a standard normal z. No router is right more often.
+router that chooses the adapter of the nearest key is right with probability E Φ(z + s√(1 −
+ρ))^(K−1), the mean over a standard normal z. No router is right more often.
 
-Input x of adapter e is normal with mean :math:`k_e` and covariance I, where :math:`\|k_e\| = s`,
+An input x of adapter e is normal with mean :math:`k_e` and covariance I. Here :math:`\|k_e\| = s`,
 :math:`\langle k_e, k_f \rangle = \rho s^2` for :math:`e \ne f`, :math:`\rho < 1`, and e is uniform
 on K adapters. Every function from inputs to adapters is right with probability at most
 
 .. math:: P(K, s, \rho) = \int \varphi(z - s\sqrt{1-\rho}) \, \Phi(z)^{K-1} \, dz .
 
-**Proof.** A router is right with probability :math:`\frac1K \int p_{e(x)}(x)\,dx \le \frac1K \int
-\max_e p_e(x)\,dx`, attained by the largest density, which is that of the nearest key. Only
-differences of the scores :math:`\langle k_e, x\rangle` decide, as the keys are equally long; they
-do not change if all keys are moved by one vector, so the keys may be :math:`s \sqrt{1-\rho}` times
-orthonormal vectors (the Gram matrix of differences is the same). The scores are then independent,
-normal with unit variance, of mean :math:`s\sqrt{1-\rho}` for the own adapter and 0 for others:
-given the own score z all others stay below it with probability :math:`\Phi(z)^{K-1}`.
+**Proof.** A router that chooses :math:`e(x)` is right with probability :math:`\frac1K \int
+p_{e(x)}(x)\,dx \le \frac1K \int \max_e p_e(x)\,dx`. Choosing the adapter of the largest density,
+which is that of the nearest key, attains this. As the keys are equally long, only differences of
+the scores :math:`\langle k_e, x\rangle` decide. Their law depends only on the Gram matrix of
+differences between keys. Keys that are :math:`s \sqrt{1-\rho}` times orthonormal vectors have the
+same Gram matrix, so we may take these. The scores, divided by this length, are then independent and
+normal with unit variance. The own adapter's score has mean :math:`s\sqrt{1-\rho}`, and all others
+have mean 0. Given the own score z, all others stay below it with probability :math:`\Phi(z)^{K-1}`.
 :math:`\square`
 
 **Implication.** No training or tuning of a router helps beyond what the overlap of the inputs
-allows. This limit falls with every adapter. The largest of K foreign scores grows as :math:`\sqrt{2
-\ln K}`. Once it exceeds :math:`s\sqrt{1-\rho}`, most inputs go to a wrong adapter, whatever the
-router. Keys that share a component (:math:`\rho > 0`), as in one domain, count as shorter.
+allows. This limit falls with every further adapter. The largest of K foreign scores grows as
+:math:`\sqrt{2 \ln K}`. Once it exceeds :math:`s\sqrt{1-\rho}`, most inputs go to a wrong adapter,
+whatever the router. Keys that share a component (:math:`\rho > 0`), as in one domain, act like
+shorter keys.
 
 **Scope.** Inputs of a trained model are not normal. A router that sees a whole prompt can add up
-what its tokens say. If they are independent, s grows with the root of their number. A wrong adapter
-may still answer well.
+the evidence of its tokens. If the tokens are independent, s grows with the root of their number. A
+wrong adapter may still answer well.
 
 References
 ----------
@@ -48,18 +50,19 @@ answers. For every function g of the input
 .. math:: E \|g(x) - a_e(x)\|^2 \;\ge\; 1 - E \|p(x)\|^2 , \qquad
     \|p\|^2 = \sum_e p_e^2 ,
 
-with equality iff :math:`g(x) = \sum_e p_e(x)\, a_e(x)` at almost every input. Since :math:`(\max
-p)^2 \le \|p\|^2 \le \max p`, this is between half of what the best choice of one adapter leaves and
-all of it. The half holds for answers of any kind: an adapter that is drawn by the probabilities p
-misses, on average, by twice as much as the mixture.
+with equality iff :math:`g(x) = \sum_e p_e(x)\, a_e(x)` at almost every input. Compare this with the
+error that the best choice of one adapter leaves. Since :math:`(\max p)^2 \le \|p\|^2 \le \max p`,
+the mixture leaves between half of that error and all of it. It leaves at least half for answers of
+any kind. For if an adapter is drawn with the probabilities p, its answer has on average twice the
+squared error of the mixture.
 
-**Proof.** Given x the mean of :math:`\|g - a_e\|^2` is least at the mean :math:`m = \sum_e p_e a_e`
-of the answers, and larger by :math:`\|g - m\|^2` elsewhere; at m it is :math:`\sum_e p_e \|a_e\|^2
-- \|m\|^2 = 1 - \|p\|^2`. :math:`\square`
+**Proof.** Fix x, and let :math:`m = \sum_e p_e a_e` be the mean of the answers. The mean of
+:math:`\|g - a_e\|^2` is least at :math:`g = m`, and larger by :math:`\|g - m\|^2` elsewhere. At m
+it is :math:`\sum_e p_e \|a_e\|^2 - \|m\|^2 = 1 - \|p\|^2`. :math:`\square`
 
-*One adapter.* A router that answers with one of them misses by :math:`\|a_f - a_e\|^2 = 2` where it
-is wrong, so by at least :math:`2 (1 - E \max p)` in mean square, and by just that if it chooses the
-most probable one.
+*One adapter.* A router that answers with one adapter has the squared error :math:`\|a_f - a_e\|^2 =
+2` where it is wrong. So its mean squared error is at least :math:`2 (1 - E \max p)`. Equality holds
+if it chooses the most probable adapter.
 
 **Implication.** Mixing adapters by their probabilities saves at most half of the squared error of
 choosing one. It saves half if orthogonal answers are equally likely, and less and less as the
@@ -84,37 +87,40 @@ Router information: how much inputs must say for a router to tell many adapters 
 equally likely adapters. Then the inputs carry at least ln K − h(ε) − ε ln(K − 1) nats about their
 adapter, where h is the binary entropy in nats. Some inputs that allow this error carry no more.
 
-In full: if e is uniform on K adapters and :math:`P(\hat e(x) \ne e) \le \varepsilon`, then
+If e is uniform on K adapters and :math:`P(\hat e(x) \ne e) \le \varepsilon`, then
 
 .. math:: I(x; e) \;\ge\; \ln K - h(\varepsilon) - \varepsilon \ln(K - 1) , \qquad
     h(\varepsilon) = -\varepsilon \ln \varepsilon - (1 - \varepsilon) \ln(1 - \varepsilon) .
 
-A router that is right with probability :math:`P > 0` therefore has at most :math:`K \le (2
-e^{I(x; e)})^{1/P}` adapters to choose from.
+A router that is right with probability :math:`P > 0` therefore has at most :math:`K \le (2 e^{I(x;
+e)})^{1/P}` adapters to choose from.
 
-**Proof.** (Fano.) :math:`I(x; e) = \ln K - H(e | x)`. Let :math:`\hat e` be the choice and z say
-whether it is wrong, which happens with probability :math:`\delta \le \varepsilon`: :math:`H(e | x)
-\le H(e | \hat e) \le H(z) + H(e | \hat e, z) \le h(\delta) + \delta \ln(K - 1)`, for if it is right
-e is known and if it is wrong e is one of K − 1 others. The right side grows in :math:`\delta` up to
-:math:`1 - 1/K`. *Attained:* let x be e with probability :math:`1 - \varepsilon`, else one of the
-others, each as often. *Adapters:* the bound holds at the router's own error
-:math:`\delta = 1 - P`, whatever it is, and :math:`h \le \ln 2` and :math:`\ln(K - 1) \le \ln K`.
+**Proof.** (Fano.) By definition :math:`I(x; e) = \ln K - H(e | x)`. Let :math:`\hat e` be the
+choice, and let z say whether it is wrong, which happens with probability :math:`\delta \le
+\varepsilon`. Then :math:`H(e | x) \le H(e | \hat e) \le H(z) + H(e | \hat e, z) \le h(\delta) +
+\delta \ln(K - 1)`. The last step holds because a right choice determines e, and a wrong one leaves
+K − 1 others. The right side grows in :math:`\delta` up to :math:`1 - 1/K`. *Attained.* Let x equal
+e with probability :math:`1 - \varepsilon`. Otherwise let x be one of the other adapters, all
+equally likely. *Number of adapters.* The chain holds at the router's own error :math:`\delta = 1 -
+P`, even if this is above :math:`1 - 1/K`. Use :math:`h \le \ln 2` and :math:`\ln(K - 1) \le \ln K`.
 :math:`\square`
 
-*Normal inputs.* Inputs that scatter normally with unit variance about keys of covariance C carry at
-most :math:`\tfrac12 \ln\det(I + C)` nats: their entropy is at most that of a normal law with their
-covariance, :math:`I + C`. For equally likely keys of length s this is at most :math:`s^2/2`.
+*Normal inputs.* Let inputs scatter normally with unit variance about keys of covariance C. Their
+covariance is :math:`I + C`, and their entropy is at most that of a normal law with this covariance.
+So they carry at most :math:`\tfrac12 \ln\det(I + C)` nats. For equally likely keys of length s this
+is at most :math:`s^2/2`.
 
 **Implication.** Suppose a router is to be right equally often, with probability P, among twice as
 many adapters. The least information that inputs must carry then grows by about P ln 2 nats,
 whatever the router. Inputs that scatter with unit variance about keys of length s carry at most
 s²/2 nats. So the number of adapters that can be routed grows at most exponentially in the squared
-length of the keys. ``thm:router-limit`` says what is reached.
+length of the keys. ``thm:router-limit`` says which accuracy is reached.
 
 **Scope.** The theorem does not say that given inputs allow such a router: Fano's inequality uses
 only their information. If adapters are not equally likely, :math:`\ln K` becomes the entropy of e,
-and the bound need not be attained. If the tokens of a prompt are independent given the adapter,
-their information at most adds up. Otherwise two tokens may say together what neither says alone.
+and the bound need not be attained. If the tokens of a prompt are independent given the adapter, the
+prompt carries at most the sum of their information. Otherwise two tokens together may say what
+neither says alone.
 
 References
 ----------

@@ -1,47 +1,49 @@
 r"""Single-read no-go: in one read no merge and no router composes two hops.
 
 **Statement.** One read holds both hops of questions over n entities, and each hop is a bijection.
-The first, π₁, is uniformly random and independent of all else. A merge or router uses at most m
+The first hop, π₁, is uniformly random and independent of all else. A merge or router uses at most m
 gate patterns, and within each pattern its answer logits do not depend on π₁. Its two-hop accuracy,
 averaged over π₁, is at most m/n, even if an oracle chooses the pattern.
 
-One matrix is read once. Hop 1 sends :math:`x` to :math:`\pi_1(x)`, hop 2 sends :math:`y` to
-:math:`\pi_2(y)`, both bijections of :math:`n`; :math:`\Delta_1, \Delta_2` edit them. (a) If, for
-each of :math:`m` gate patterns, the answer logits do not depend on :math:`\pi_1`, and
-:math:`\pi_1` is uniform, the two-hop accuracy is at most
+One matrix is read once. Hop 1 sends :math:`x` to :math:`\pi_1(x)`, and hop 2 sends :math:`y` to
+:math:`\pi_2(y)`. Both are bijections of :math:`n` entities, and :math:`\Delta_1, \Delta_2` edit
+them. (a) Suppose that :math:`\pi_1` is uniform, and that for each of :math:`m` gate patterns the
+answer logits do not depend on :math:`\pi_1`. Then the two-hop accuracy is at most
 
 .. math:: m / n,
 
-even if the pattern is chosen by an oracle that knows everything. Row-local merges (sum, mean,
-TIES, DARE, none truncated) of hops that write different rows: :math:`m = 1`. Hard routers:
-:math:`\Delta_2` on or off, :math:`m = 2`.
-(b) Gates of any real value that see :math:`\Delta_1` only through :math:`\Delta_1^T\Delta_1` count
-as :math:`m = 1` where that matrix is the same for every :math:`\pi_1`: when hop 1 is new to the
-base, not when the edit also subtracts old values from among the same entities.
-(c) Any function of :math:`W, \Delta_1, \Delta_2` and the prompt has accuracy :math:`1/n` at most if
-the pairing :math:`\sigma` of bridge entities with their hop-2 keys is uniform and independent of
-them, that is, if the base does not reveal the bridge.
+even if the pattern is chosen by an oracle that knows everything. Row-local merges (sum, mean, TIES,
+DARE, none truncated) of hops that write different rows have :math:`m = 1`. Hard routers, with
+:math:`\Delta_2` on or off, have :math:`m = 2`. (b) Suppose that gates take any real values, but see
+:math:`\Delta_1` only through :math:`\Delta_1^T\Delta_1`. They count as :math:`m = 1` if that matrix
+is the same for every :math:`\pi_1`. This holds when hop 1 is new to the base. It does not hold when
+the edit also subtracts old values from among the same entities. (c) Suppose that the pairing
+:math:`\sigma` of bridge entities with their hop-2 keys is uniform and independent of :math:`W,
+\Delta_1, \Delta_2` and the prompt. In other words, the base does not reveal the bridge. Then any
+function of these four has accuracy :math:`1/n` at most.
 
-**Proof.** (a) For each prompt there are at most :math:`m` predictions, fixed before
-:math:`\pi_1` is drawn, and :math:`\pi_2(\pi_1(x))` is uniform on :math:`n` answers. (b) The gates,
-hence the logits, are fixed. (c) The weights hold :math:`\rho = \pi_2 \circ \sigma^{-1}`, from keys
-to answers, and :math:`\pi_1`; given these the answer :math:`\rho(\sigma(\pi_1(x)))` is uniform.
-Equality in (a): constant logits :math:`-z^2/2 + gz` answer :math:`g`, one gate pattern each; so
-without the count of patterns a scalar gate could encode the answer. :math:`\square`
+**Proof.** (a) For each prompt there are at most :math:`m` predictions, fixed before :math:`\pi_1`
+is drawn. The answer :math:`\pi_2(\pi_1(x))` is uniform on :math:`n` values. (b) The gates are
+fixed, and hence the logits. (c) The weights hold :math:`\pi_1` and the map :math:`\rho = \pi_2
+\circ \sigma^{-1}` from keys to answers. Given these, the answer :math:`\rho(\sigma(\pi_1(x)))` is
+uniform. *Equality in (a).* The logits :math:`-z^2/2 + gz`, the same for all prompts, give the
+answer :math:`g`. So :math:`m` gate patterns can give :math:`m` answers. Without a limit on the
+number of patterns, one scalar gate could encode the answer. :math:`\square`
 
 **Refuted (unselective success).** Refuted: in one read, the sum of two single-fact adapters never
-gives the composed answer. A counterexample has a neutral base, ReLU keys and least-norm edits.
-Wherever prompt and second key share an active unit, the composed answer leads among the second
+gives the composed answer. A counterexample has a neutral base, ReLU keys and least-norm edits. If
+the prompt and the second hop's key share an active unit, the composed answer leads among the second
 hop's answers.
 
 The least-norm edits :math:`\Delta_i = u_i k_i^\top / \|k_i\|^2` obey :math:`(\Delta_1 + \Delta_2) q
-= \sum_i \langle k_i, q\rangle u_i / \|k_i\|^2`. ReLU keys are not negative, so the answer :math:`z`
-leads wherever a unit is active in the second key and in the prompt: on the right prompt and on
-those of **all other subjects**. For random embeddings and wide layers the response tends to
-:math:`\sqrt{3/2}\; \kappa(1/\sqrt6) = 0.673` with :math:`\pi \kappa(\rho) = \sqrt{1 - \rho^2} +
-\rho\,(\pi - \arccos\rho)`, the arc-cosine kernel, whoever bridge and subject are: the inputs of
-prompt and key have squared norms 3 and 2 and inner product 1. A test of composition needs two or
-more edited facts a hop, and answers permuted among them.
+= \sum_i \langle k_i, q\rangle u_i / \|k_i\|^2`. ReLU keys are not negative. So the answer :math:`z`
+leads wherever some unit is active both in the second key and in the prompt. This holds on the right
+prompt and on those of **all other subjects**. For random embeddings and wide layers the response
+tends to :math:`\sqrt{3/2}\; \kappa(1/\sqrt6) = 0.673`. Here :math:`\kappa` is the arc-cosine
+kernel, :math:`\pi \kappa(\rho) = \sqrt{1 - \rho^2} + \rho\,(\pi - \arccos\rho)`. The limit is the
+same for every bridge and subject, as the inputs of prompt and key have squared norms 3 and 2 and
+inner product 1. A test of composition needs two or more edited facts a hop, and answers permuted
+among them.
 
 **Implication.** If one read holds both facts and the base does not reveal the bridge, look for a
 second read, not for a better merge or router.

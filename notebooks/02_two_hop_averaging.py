@@ -239,8 +239,8 @@ while high - low > 1e-12:
 assert abs(high - float(root)) < 1e-10
 
 # %% [markdown]
-# Now we check step 6 with up to six layers. The edits are spread over the layers evenly, in the
-# same way as the old facts, or at random.
+# Now we check step 6 with up to six layers. We spread the edits in three ways: evenly; as the old
+# facts are spread; at random.
 
 # %%
 spread = two_read_region.SPREAD
@@ -356,8 +356,8 @@ explore(needed, hops=IntSlider(2, min=1, max=6), adapters=IntSlider(2, min=1, ma
 #   write the lab down. Then a strength above $\frac12$ is enough for each edit, and there is no
 #   window.
 # - **The model reads twice.** If both facts are read in one step, a merge of the two adapters can
-#   only guess the two-hop answer. Notebook 07 proves that the average accuracy over all random
-#   bridges is that of a guess.
+#   only guess the two-hop answer. Notebook 07 proves this: averaged over random choices of each
+#   person's lab, the accuracy is that of a guess.
 # - **Other old facts give other thresholds.** In the case `overwrite both` each strength must
 #   exceed ½. In the case `new subject` only the strength of the second edit matters.
 # - **Edits do not disturb each other** in this model. Many adapters in one memory do disturb each

@@ -119,11 +119,11 @@ Invisible placement: single hops do not show in which layer an edit lies; two ho
 
 **Statement.** A base holds old facts with strength 1: it maps linearly independent keys exactly to
 linearly independent values. Exact edits with coefficient 1 write the two new facts of a two-hop
-question over old ones. The old bridge, which is the base's answer to hop 1, keeps its fact. The
-layers after the bridge hold the old hop-2 facts and a share ρ of the hop-2 edit. Then the new
-answer leads all others iff ρ > 1/2, but single-hop logits do not depend on ρ. Let the new answer
-lead in a share q of placements. Then any test of single-hop logits misjudges at least a share
-min(q, 1 − q) of them.
+question over old ones. The base's own answer to hop 1 is the old bridge, and no edit changes the
+fact about it. The layers after the bridge hold the old hop-2 facts and a share ρ of the hop-2 edit.
+Then the new answer leads all others iff ρ > 1/2, but single-hop logits do not depend on ρ. Let the
+new answer lead in a share q of placements. Then any test of single-hop logits misjudges at least a
+share min(q, 1 − q) of them.
 
 Several layers can store the facts of hop 2. Single-hop prompts read all of these layers. A two-hop
 prompt reads only the *later* ones, those after its bridge is known. Let the edit of hop 2 be split

@@ -153,12 +153,12 @@ weight disentanglement: arXiv 2305.12827.
 Spread region: which edits compose when every adapter acts in every layer.
 
 **Statement.** K linked edits replace old facts of linearly independent entities. Each edit and each
-old fact is spread over the reads of a residual stream with shares. Old facts of one hop have the
-same shares. Entities on old paths keep their facts, and some end token is on no path. The new K-hop
-answer then leads all end tokens by exactly p_K − max(0, max_j (p_{j−1} − p_j)). Here p_j is the
-product of the first j coefficients times an order mass. This order mass sums, over all increasing
-sequences of K reads, the product of shares at these reads. The shares are those of edits 1 to j and
-those of the old facts of hops j + 1 to K.
+old fact is divided among the reads of a residual stream, so that each read holds a share of it. Old
+facts of one hop have the same shares. Entities on old paths keep their facts, and some end token is
+on no path. The new K-hop answer then leads all end tokens by exactly p_K − max(0, max_j (p_{j−1} −
+p_j)). Here p_j is the product of the first j coefficients times an order mass. This order mass
+sums, over all increasing sequences of K reads, the product of shares at these reads. The shares are
+those of edits 1 to j and those of the old facts of hops j + 1 to K.
 
 The state of the stream consists of entities. Its reads :math:`l = 1, \dots, L` add what they read:
 :math:`x_l = x_{l-1} + A_l x_{l-1}` with :math:`A_l = W_l + \sum_j c_j \Delta_{jl}`. Hop :math:`j`

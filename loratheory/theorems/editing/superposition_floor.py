@@ -28,7 +28,8 @@ side, so :math:`\Delta = U^{+\top} X E^+` has the responses :math:`X`. :math:`\s
 
 **Implication.** If an adapter holds more facts than it has ranks, its outputs also respond to the
 keys of other facts, even before a merge. With many more facts than ranks, the mean squared response
-is at least about :math:`1/r`. A merge into the same rank adds facts, and so cross-talk.
+is at least about :math:`1/r`. A merge of several adapters that keeps the rank of one adapter stores
+more facts in this rank. So responses to other facts' keys grow.
 
 **Scope.** The bound is on a mean, so `argmax` may still be right for all facts. Rank 2 suffices for
 that (``thm:argmax-rank``). The bound holds for outputs and keys of any length and angle.

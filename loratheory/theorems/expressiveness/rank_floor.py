@@ -57,8 +57,8 @@ second moments can. Each rank holds one exact independent fact. Two adapters tha
 different values contradict each other at every rank.
 
 **Scope.** The theorem bounds squared errors, not answers: `argmax` can be right with far less rank.
-The mean, which is optimal for the merge floor, can lose the two-hop answer
-(``thm:two-read-region``). Second moments change when earlier layers are merged too.
+The mean of several updates has the least squared error (``thm:merge-floor``), yet it can lose the
+two-hop answer (``thm:two-read-region``). Second moments change when earlier layers are merged too.
 
 References
 ----------

@@ -48,8 +48,9 @@ among them.
 **Implication.** If one read holds both facts and the base does not reveal the bridge, look for a
 second read, not for a better merge or router.
 
-**Scope.** The accuracy is averaged over the draw: one base may be lucky. Two reads
-(``thm:two-read-region``) or a bridge in the weights avoid the bound.
+**Scope.** The accuracy is averaged over the draw: one base may be lucky. The bound does not hold
+for two reads (``thm:two-read-region``), or if the base's weights show which hop-2 key belongs to
+which bridge.
 
 References
 ----------

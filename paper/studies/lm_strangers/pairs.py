@@ -122,5 +122,5 @@ def _answer(model: "Model", facts: FactSet) -> list[Row]:
 
 
 # The rule's own rate first: the run takes hours and can be stopped after any cell.
-RATES = (1.0, 2.0, 0.5, 4.0, 0.25)
-PART = part("rates", cell, (Config(seed=400),), grid(Config, seed=[400], rate=RATES, model=BASES))
+FACTORS = (1.0, 2.0, 0.5, 4.0, 0.25)
+RATES = part("rates", cell, (Config(seed=400),), grid(Config, seed=[400], rate=FACTORS, model=BASES))

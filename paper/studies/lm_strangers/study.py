@@ -1,6 +1,6 @@
 """The parts of the study; `prediction.md` says what was asked."""
 
 from paper.studies._shared.run import study
-from paper.studies.lm_strangers.pairs import PART
+from paper.studies.lm_strangers.pairs import RATES
 
-STUDY = study(__name__, PART, minutes=(10, 200))
+STUDY = study(__name__, RATES, minutes=(10, 200))

@@ -23,6 +23,7 @@ METHODS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "standard": ({"stand_ins": 0}, {"stand_ins": 0}),
     "two stand-ins": ({"stand_ins": 2}, {"stand_ins": 2}),
     "six stand-ins": ({"stand_ins": 6}, {"stand_ins": 6}),
+    "two stand-ins, 180 steps": ({"stand_ins": 2, "steps": 180}, {"stand_ins": 2, "steps": 180}),
     "two stand-ins, late layers": ({"stand_ins": 2}, {"stand_ins": 0, "late": True}),
 }
 HELD_OUT = "two-hop, with the held-out stand-in"
@@ -123,4 +124,8 @@ def _answer(model: "Model", facts: FactSet) -> list[Row]:
 
 # The rule's own rate first: the run takes hours and can be stopped after any cell.
 FACTORS = (1.0, 2.0, 0.5, 4.0, 0.25)
-RATES = part("rates", cell, (Config(seed=400),), grid(Config, seed=[400], rate=FACTORS, model=BASES))
+RATES = part(
+    "rates", cell, (Config(seed=400),), grid(Config, seed=[400], rate=FACTORS, model=BASES)
+)
+LONGER = grid(Config, seed=[400], method=["two stand-ins, 180 steps"], model=BASES)
+STEPS = part("steps", cell, (Config(seed=400),), LONGER)

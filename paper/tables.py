@@ -61,17 +61,17 @@ def read_table(name: str, folder: Path = STUDIES) -> pd.DataFrame:
 
 
 def blocks(rows: pd.DataFrame, column: str) -> Float[np.ndarray, "bases templates"]:
-    """Return the mean of a column on each base, by `seed`, and for each template, by `sentence`.
+    """Return the mean of a column on each base, by `seed`, and for each template, by `template`.
 
-    Without a column `sentence` there is one block per base. QueryError if a template is missing on
+    Without a column `template` there is one block per base. QueryError if a template is missing on
     some base.
     """
     require(rows, "seed", column)
-    by = ["seed"] if "sentence" not in rows else ["seed", "sentence"]
+    by = ["seed"] if "template" not in rows else ["seed", "template"]
     means = rows.groupby(by)[column].mean().dropna()
     wide = means.unstack() if len(by) == 2 else means.to_frame()  # noqa: PD010  # which is slower
     if wide.isna().to_numpy().any():
-        message = f"{column}: some sentences are missing on some bases: choose sentences of all"
+        message = f"{column}: some templates are missing on some bases: choose templates of all"
         raise QueryError(message)
     return wide.to_numpy(float)
 
@@ -95,7 +95,7 @@ def over_bases(rows: pd.DataFrame, column: str) -> tuple[float, float, float]:
     """Return a column's mean over bases and its 95% bootstrap interval: mean, low and high.
 
     A base is identified by the column `seed`, and all bases have equal weight, whatever their
-    numbers of rows. If rows have a column `sentence`, templates are resampled, too.
+    numbers of rows. If rows have a column `template`, templates are resampled, too.
     """
     return bootstrap(blocks(rows, column))
 

@@ -52,7 +52,7 @@ def test_the_table_has_each_finished_repeat_whole():
     configs = [
         {key: cell["config"][key] for key in ("condition", *FACTORS)} for cell in part["cells"]
     ]
-    found = ROWS.groupby(["condition", *FACTORS, "rule"])["sentence"].agg(list)
+    found = ROWS.groupby(["condition", *FACTORS, "rule"])["template"].agg(list)
     assert len(found) == 2 * len(configs)
     for config, method in itertools.product(configs, ("sum", "mean")):
         assert found.loc[(*config.values(), method)] == list(range(10))

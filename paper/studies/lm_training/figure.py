@@ -28,7 +28,7 @@ def draw() -> Figure:
     late = read_table("lm_training/top_layers")
     # rows of the same base, with mascots and with countries that the base knows
     parts = [stand_ins[stand_ins["bridge"] == "known"], late[late["relation"] == "mascot"]]
-    columns = [*COLUMNS, "seed", "sentence", "first", "second", "rule"]
+    columns = [*COLUMNS, "seed", "template", "first", "second", "rule"]
     table = pd.concat(part[columns] for part in parts)
     # Other merges were measured for some conditions only.
     table = table[table["rule"] == "sum"]

@@ -89,8 +89,8 @@ def train_and_evaluate(repeat: Repeat) -> list[dict[str, Any]]:
     for method, coefficient in METHODS.items():
         with attach(model, adapters, coefficient):
             found = by_template(model, both.facts, base)
-        for sentence, measured in enumerate(found):
-            rows.append({**about, "rule": method, "sentence": sentence, **measured})
+        for template, measured in enumerate(found):
+            rows.append({**about, "rule": method, "template": template, **measured})
     return rows
 
 

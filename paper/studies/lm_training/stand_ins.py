@@ -44,7 +44,7 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        The training conditions of the active adapters, or ``none``; the rule; the ``sentence``, the
+        The training conditions of the active adapters, or ``none``; the rule; the ``template``, the
         number of the template, of which 0 to 3 are in `FEW` (for single hops 0 and 1); columns of
         `measures.by_template`; and ``memorised``, for an adapter alone the accuracy on its two-hop
         examples, else NaN. Adapters are evaluated alone if both have one condition.
@@ -62,8 +62,8 @@ def cell(config: Config) -> list[Row]:
             if alone:
                 share = memorised(both, hops[0], names[hops[0]])
             found = bench.by_template(both.model, both.facts, base, alone=alone)
-        for sentence, one in enumerate(found):
-            rows.append({**head, "rule": rule, "sentence": sentence, **one, "memorised": share})
+        for template, one in enumerate(found):
+            rows.append({**head, "rule": rule, "template": template, **one, "memorised": share})
     return rows
 
 

@@ -42,7 +42,7 @@ def cell(config: Config) -> list[Row]:
     -------
     list of dict
         The ``relation`` and the training conditions of the active adapters, or ``none``; the rule;
-        the ``sentence``, the number of the template; and columns of `measures.by_template`.
+        the number of the ``template``; and columns of `measures.by_template`.
     """
     from loratheory.evaluate.fact_adapters import authors
     from loratheory.evaluate.fact_sets import templates_about
@@ -61,7 +61,7 @@ def cell(config: Config) -> list[Row]:
         row |= {"first": config.first if c1 else NONE, "second": config.second if c2 else NONE}
         with attach(one.model, adapters, [c1, c2]):
             found = measures.by_template(one.model, two.facts, base, templates, alone=not c1)
-        rows += [{**row, "sentence": k, **each} for k, each in enumerate(found)]
+        rows += [{**row, "template": k, **each} for k, each in enumerate(found)]
     return rows
 
 

@@ -24,7 +24,7 @@ COLUMNS = {
 
 def draw() -> Figure:
     """Draw the figure."""
-    table = read_table("lm_strangers")
+    table = read_table("lm_strangers/rates")
     groups = by(table[table["rule"] == "sum"], "base", BASES)
     figure, axes = panels(2, 3.0, sharey=True)
     best = []

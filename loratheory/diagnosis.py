@@ -505,7 +505,7 @@ def expect_retention(drift: float) -> tuple[float, int]:
         The number of adapters that it is the mean of: those whose partners' drift was in the same
         of five ranges, the last of which stands for all larger drifts too.
     """
-    rows = _load_library()["sum"]["beside"]
+    rows = _load_library()["sum"]["other_response"]
     ends = [row[0] for row in rows]
     _, count, kept, _ = rows[min(bisect_left(ends, drift), len(rows) - 1)]
     return kept, count

@@ -90,7 +90,7 @@ assert sp.limit(gain, k, sp.oo) == -1
 # **Step 2: gates need not be perfect.** A two-hop question takes two *reads*, and each read looks
 # up one fact. At read $j$ two kinds of error are possible. The gate of the right adapter is off
 # with probability $m_j$ (a *miss*). The gate of some wrong adapter is on with probability $f_j$ (a
-# *false alarm*). If no gate errs, the output equals that of an *oracle*, a method that is told
+# *false alarm*). If no gate errs, the output equals that of an *oracle*, a method that knows
 # where each adapter belongs.
 #
 # Suppose that errors at the two reads are independent. Then the probability that no gate errs is at
@@ -192,8 +192,8 @@ print(percent.rename_axis(None).to_string())
 
 # %% [markdown]
 # The column *two-hop* is about edited facts. The columns *unedited facts* and *unedited two-hop*
-# show how many old answers are kept. The method *each in its own pass* is the oracle. The oracle is
-# told which pair of adapters a question is about, and activates only this pair. A two-hop question
+# show how many old answers are kept. The method *each in its own pass* is the oracle. The oracle
+# knows which pair of adapters a question is about, and activates only this pair. A two-hop question
 # reads the first hop in the first pass and the second hop in the second pass. So the oracle
 # activates the hop-1 adapter in the first pass, and the hop-2 adapter in the second pass.
 #
@@ -425,7 +425,7 @@ judge("08.3", mine)
 # %% [markdown]
 # **4.** *(medium, 20 minutes, code)* Write a gate for four adapters. Your function gets two tables
 # of response norms. Both tables have a row for each token and a column for each adapter. The rows
-# of `ordinary` are random tokens, and the rows of `here` are the tokens of prompts. Return a table
+# of `generic` are random tokens, and the rows of `here` are the tokens of prompts. Return a table
 # of the shape of `here` with `True` where the adapter is on and `False` where it is off. The
 # decision at one token must not depend on the other tokens in `here`. At most 5% of the right gates
 # may be off, and at most 5% of the wrong gates may be on. The norms of the adapters differ widely,
@@ -433,7 +433,7 @@ judge("08.3", mine)
 
 
 # %%
-def mine(ordinary, here):
+def mine(generic, here):
     return None
 
 
@@ -446,8 +446,8 @@ judge("08.4", mine)
 # adapter with the largest response instead. Then some adapter would be active at every token.
 #
 # ```python
-# def mine(ordinary, here):
-#     return here > ordinary.mean(axis=0) + 4 * ordinary.std(axis=0)
+# def mine(generic, here):
+#     return here > generic.mean(axis=0) + 4 * generic.std(axis=0)
 # ```
 #
 # </details>

@@ -42,7 +42,7 @@ def evaluate(adapters: list[Any]) -> tuple[list[float], list[str]]:
             share = measure_accuracy(load_base(), "", questions)
         percents.append(100 * share.part)
         interval = f"[{100 * share.low:.0f}, {100 * share.high:.0f}]"
-        cells.append(f"{share.right}/{share.asked} ({share.part:.0%} {interval})")
+        cells.append(f"{share.right}/{share.total} ({share.part:.0%} {interval})")
     return percents, cells
 
 

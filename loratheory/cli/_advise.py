@@ -85,7 +85,7 @@ def advise(
 
     JSON: an object `adapters, alone, base, drifts, tried, best, reason, notes`. `tried`
     has an object for each method: `method, coefficients, cost, chosen_kl, marks, drift`. `marks`
-    has an object for each adapter: `kl` and `share` (counts and interval: `what, right, asked, low,
+    has an object for each adapter: `kl` and `share` (counts and interval: `what, right, total, low,
     high`).
     """
     out.check_outputs(json)
@@ -208,7 +208,7 @@ def _report(advice: Any, notes: Sequence[str], *, verbose: bool) -> None:
     for one in advice.tried:
         cells, distances = {}, [0.0]
         for mark in one.marks:
-            counts = f"{mark.share.right}/{mark.share.asked}"
+            counts = f"{mark.share.right}/{mark.share.total}"
             cells[mark.share.what] = out.format_share(mark.share) if verbose else counts
             distances.append(mark.kl or 0.0)
         worst = (max(distances), one.chosen_kl) if verbose else ()
@@ -218,7 +218,7 @@ def _report(advice: Any, notes: Sequence[str], *, verbose: bool) -> None:
         out.show("Answers retained, drift and cost", columns, rows)
     if verbose:
         for title, shares in (("each adapter alone", advice.alone), ("the base", advice.base)):
-            counts = ", ".join(f"{share.what} {share.right}/{share.asked}" for share in shares)
+            counts = ", ".join(f"{share.what} {share.right}/{share.total}" for share in shares)
             if counts:
                 out.say(f" {counts}", f"Right, {title}:")
         show_drift(advice.adapters, advice.drifts)

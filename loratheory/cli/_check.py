@@ -75,7 +75,7 @@ def check(
 
     - `rule`: what was active (base, alone, mean or sum)
 
-    - `predicted, measured`: the number of right answers by the theorems, and on the model; `asked`:
+    - `predicted, measured`: the number of right answers by the theorems, and on the model; `total`:
       the number of prompts
     """
     out.check_outputs(json)
@@ -93,7 +93,7 @@ def check(
     show_drift(result.adapters, result.drifts)
     rows = []
     for one in result.kept:
-        share = out.format_share(Share.of("", one.measured, one.asked))
+        share = out.format_share(Share.of("", one.measured, one.total))
         rows.append((one.group, one.rule, one.predicted, share))
     if rows:
         columns = ("facts of", "active", "predicted", "right (95% interval)")

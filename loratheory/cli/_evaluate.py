@@ -63,7 +63,7 @@ def evaluate(
     each answer by `coefficient`) and `starts` (the coefficient from which each answer leads).
     `language` has an object for each method: `rule, drift, cost` and shares of right answers. The
     keys of the shares are `pairs` and `six` for retention; `standard`, `stand_ins` and `all_pairs`
-    for two-hop accuracy; and `facts` for single facts. Each share has `what, right, asked, low,
+    for two-hop accuracy; and `facts` for single facts. Each share has `what, right, total, low,
     high`.
     """
     out.check_outputs(json)

@@ -227,8 +227,8 @@ def _format(value: Any) -> str:
 
 
 def format_share(share: Any) -> str | None:
-    """Return a share of right answers with its 95% interval; None where nothing was asked."""
-    return share and f"{share.right}/{share.asked} ({share.low:.2f} to {share.high:.2f})"
+    """Return a share of right answers with its 95% interval; None without questions."""
+    return share and f"{share.right}/{share.total} ({share.low:.2f} to {share.high:.2f})"
 
 
 def deliver(json_file: Path | None, value: Any) -> bool:

@@ -79,6 +79,7 @@ def theorems(labels: Labels = None, at: At = None, json: out.Json = None) -> Non
         return
     columns = out.columns("label", "status")
     columns["result"] = lambda one: one.statement if one.part_of else _strip_marks(one.implication)
+    out.say(" statements. `loratheory theorems NAME` shows one in full.", str(len(shown)))
     # `LABELS` go chapter by chapter
     for chapter, some in groupby(shown, key=attrgetter("chapter")):
         out.show(chapter, columns, some)

@@ -12,7 +12,7 @@ from typer import Argument, Option
 from loratheory.cli import _shared as out
 
 COUNT = "Number of stand-ins; 0 is standard training."
-RATE = "Learning rate. By default the rate that fits the base model."
+RATE = "Learning rate. By default it is computed from the base model."
 AUGMENTED = "Add the examples in this folder, written by `augment`."
 
 
@@ -85,7 +85,7 @@ def train(
         for who in ("with the held-out stand-in", "with a stand-in"):
             if who in says:
                 out.say(f" {who}: {says[who]}", "Two-hop accuracy")
-        columns = {"asked": "what", "right (95% interval)": out.format_share}
+        columns = {"questions": "what", "right (95% interval)": out.format_share}
         out.show(f"{output}: right answers among all tokens", columns, found.shares)
         card = f"card: {output / 'adapter_card.json'}"
         out.say(f" {found.card['drift']:.2f} nats per token on generic text; {card}", "Drift:")
@@ -135,15 +135,15 @@ def augment(
     The package has descriptions of countries, American states and chemical elements. `--kinds JSON`
     adds descriptions of other subjects from a file:
 
-    `{"river": {"asked": ["{} is"], "kinds": {"city": {"source": "an atlas", "descriptions": ["the
-    river through {}"], "of": {"the Seine": ["Paris"], …}}}}}`
+    `{"river": {"templates": ["{} is"], "kinds": {"city": {"source": "an atlas", "descriptions":
+    ["the river through {}"], "of": {"the Seine": ["Paris"], …}}}}}`
 
     Example: `loratheory augment docs/plans/mascots.json -o examples`
 
-    JSON: an object with `examples`, `held_out`, `found` and `refused`. `examples` and `held_out`
+    JSON: an object with `examples`, `held_out`, `found` and `rejected`. `examples` and `held_out`
     are lists of rows `prompt, answer, subject, kind, description`. `found` lists all descriptions,
-    each with the probability (`share`) that the base model gives to the right name. `refused` has a
-    reason for each subject without an example.
+    each with the probability (`share`) that the base model gives to the right name. `rejected` has
+    a reason for each subject without an example.
     """
     out.check_outputs(json)
     from loratheory.pretrained.augment import LEAST, augment, read_entities, write_examples
@@ -168,7 +168,7 @@ def augment(
         for kind in {**counts[0], **counts[2]}:
             numbers = map(itemgetter(kind), counts)
             rows.append((kind, *numbers))
-        columns = ("kind", "asked", "the base resolves", "train", "test")
+        columns = ("kind", "tried", "the base resolves", "train", "test")
         out.show(f"{output}: examples", columns, rows)
-        for subject, reason in found.refused.items():
+        for subject, reason in found.rejected.items():
             out.say(f": no example, {reason}", subject)

@@ -77,8 +77,10 @@ def _show_modules(result: dict[str, Any]) -> None:
 
     modules, keys = result["modules"], ("outputs", "inputs", "width", "scale", "rank")
     energy = sum(map(itemgetter("energy"), modules))
-    about = f"{len(modules)} modules, {result['dtype']}, base {result['base'] or 'not named'}"
-    out.say(f"  {about}; squared norm {energy:.4g}", result["folder"], result["notes"])
+    what = (
+        f"{len(modules)} modules ({result['dtype']}) of {result['base'] or 'a base without name'}"
+    )
+    out.say(f" changes {what}; squared norm {energy:.4g}.", result["folder"], result["notes"])
     # adapters change the same modules in every layer: a row for each kind is enough
     groups = defaultdict(list)
     for module in modules:

@@ -241,7 +241,7 @@ class Exam:
         with method(self.model, [one.adapter(0, condition), partner.adapter(1, condition)]):
             for kind in TEMPLATES:
                 share = measure_accuracy(self.model, kind, prompts[kind])
-                counts[kind] = np.array([share.right, share.asked])
+                counts[kind] = np.array([share.right, share.total])
         return counts
 
 

@@ -297,7 +297,7 @@ def _measure_alone(exam: _Exam, count: int) -> tuple[list[Share], list[Share]]:
     alone = retention(exam.names, exam.owner, exam.right, exam.owner >= 0)[:count]
     for share in alone:
         if not share.right:
-            fact = f"alone it is right on none of {share.asked} prompts: nothing of it can be kept"
+            fact = f"alone it is right on none of {share.total} prompts: nothing of it can be kept"
             raise failure(share.what, fact, "see that it was trained on these prompts and answers")
     # Only what an adapter knows alone can be lost.
     counted = exam.right | (exam.owner >= count)
@@ -336,7 +336,7 @@ def _describe_drift(one: Evaluation) -> str:
 
 
 def _describe(share: Share) -> str:
-    return f"{share.right} of {share.asked} answers of {share.what}"
+    return f"{share.right} of {share.total} answers of {share.what}"
 
 
 def _describe_worst(one: Evaluation) -> str:

@@ -69,13 +69,13 @@ class EntityType:
 
     Attributes
     ----------
-    asked : tuple of str
+    templates : tuple of str
         Templates with ``{}`` for a description, which the subject's name completes.
     kinds : mapping of str to Kind
         Kinds of description by name; the last of several is kept for measuring.
     """
 
-    asked: tuple[str, ...]
+    templates: tuple[str, ...]
     kinds: Mapping[str, Kind]
 
     @property
@@ -127,14 +127,14 @@ class Augmentation:
         Questions that measure portability, by kinds of description that no training example has.
     found : tuple of Resolved
         Every description that was tried.
-    refused : mapping of str to str
+    rejected : mapping of str to str
         For each subject without an example, why there is none.
     """
 
     examples: tuple[Example, ...]
     held_out: tuple[Example, ...]
     found: tuple[Resolved, ...]
-    refused: Mapping[str, str]
+    rejected: Mapping[str, str]
 
 
 def read_entities(*files: Path) -> dict[str, EntityType]:
@@ -145,20 +145,20 @@ def read_entities(*files: Path) -> dict[str, EntityType]:
     Raises
     ------
     ModelError
-        If a file is no object of entity types with `asked` and `kinds`.
+        If a file is no object of entity types with `templates` and `kinds`.
     """
     types: dict[str, EntityType] = {}
     for file in (OWN, *files):
         for name, value in read_json(file, REMEDY).items():
             here, old = f"{file}: {name}", types.get(name, EntityType((), {}))
             if not isinstance(value, dict) or not isinstance(value.get("kinds"), dict):
-                raise failure(here, "is no object with 'asked' and 'kinds'", REMEDY)
-            asked, kinds = value.get("asked", list(old.asked)), dict(old.kinds)
-            require_templates(here, "asked", asked)
+                raise failure(here, "is no object with 'templates' and 'kinds'", REMEDY)
+            templates, kinds = value.get("templates", list(old.templates)), dict(old.kinds)
+            require_templates(here, "templates", templates)
             for key, kind in value["kinds"].items():
                 kinds[key] = _parse(f"{here}: {key}", kind)
             # Kinds of a later file come last, and the last is kept for measuring.
-            types[name] = EntityType(tuple(asked), kinds)
+            types[name] = EntityType(tuple(templates), kinds)
     return types
 
 
@@ -319,11 +319,11 @@ def augment(
     often = sorted(types.values(), key=lambda kind: -len({*facts} & {*kind.subjects}))
     rng = np.random.default_rng([seed, 9])
     examples, held_out = list[Example](), list[Example]()
-    found, refused = list[Resolved](), dict[str, str]()
+    found, rejected = list[Resolved](), dict[str, str]()
     for subject in progress([*facts], len(facts)) if progress else facts:
         kind = next((one for one in often if subject in one.subjects), None)
         if kind is None:
-            refused[subject] = "no kind of description has it"
+            rejected[subject] = "no kind of description has it"
             continue
         # With one kind only there is nothing to hold out.
         kept = [*kind.kinds][-1] if len(kind.kinds) > 1 else ""
@@ -334,7 +334,7 @@ def augment(
         examples += _combine(shown, fitting, answer, rng)[:per]
         held_out += [_fill(x, text, answer) for x in right if x.kind == kept for text in asking]
         if not shown:
-            refused[subject] = _explain(tried, kept if right else "")
+            rejected[subject] = _explain(tried, kept if right else "")
         found += tried
     asked = []
     for about, onward in (answer_attributes or {}).items():
@@ -347,11 +347,11 @@ def augment(
     examples += _draw([one for _, made in asked for one in made], per, rng)
     # Whoever got an example by an attribute is no longer without one.
     for one in examples:
-        refused.pop(one.subject, None)
-    for name in refused if answer_attributes else ():
-        refused[name] += f", and of {facts[name]} the base says nothing with probability {least:g}"
+        rejected.pop(one.subject, None)
+    for name in rejected if answer_attributes else ():
+        rejected[name] += f", and of {facts[name]} the base says nothing with probability {least:g}"
     if not examples:
-        subject, reason = next(iter(refused.items()), ("the facts", "there are none"))
+        subject, reason = next(iter(rejected.items()), ("the facts", "there are none"))
         fact = f"{reason}; no example on any of {len(facts)} subjects"
         raise failure(subject, fact, "give kinds of description that the base knows of them")
     if silence:
@@ -362,7 +362,7 @@ def augment(
             fact = "its examples are about other subjects like yours, and none is known"
             raise failure(place, fact, "give kinds of description that have some of your subjects")
         examples += _keep_silent(model, others, templates, silence, rng)
-    return Augmentation(tuple(examples), tuple(held_out), tuple(found), refused)
+    return Augmentation(tuple(examples), tuple(held_out), tuple(found), rejected)
 
 
 def _omit_genitives(templates: Sequence[str]) -> list[str]:
@@ -451,15 +451,15 @@ def _resolve(model: Model, kind: EntityType, subject: str) -> list[Resolved]:
     """
     pairs = kind.descriptions(subject)
     # Everything that the shares depend on names the file.
-    parts = [identify_model(model), subject, kind.subjects, kind.asked, pairs]
+    parts = [identify_model(model), subject, kind.subjects, kind.templates, pairs]
     file = cache_folder() / "described" / f"{content_hash(parts)}.json"
     if pairs and not file.exists():
-        prompts = [fill_template(text, one) for (_, one), text in product(pairs, kind.asked)]
+        prompts = [fill_template(text, one) for (_, one), text in product(pairs, kind.templates)]
         # Answers are compared by first tokens, so that names which share one count once.
         tokens = first_tokens(model, kind.subjects).unique()
         own = int((tokens == first_tokens(model, [subject])).nonzero())
         logs = next_token_logits(model, prompts)[:, tokens].log_softmax(-1)
-        shares = logs.view(len(pairs), len(kind.asked), -1).mean(1).softmax(-1)
+        shares = logs.view(len(pairs), len(kind.templates), -1).mean(1).softmax(-1)
         led = shares[:, own] * (shares.argmax(-1) == own)
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, json.dumps(led.tolist()))

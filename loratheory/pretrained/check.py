@@ -351,15 +351,15 @@ class Kept:
     predicted : int or None
         Right answers that ``thm:averaging-survival`` predicts for facts (from each adapter's logits
         alone) or ``thm:two-read-region`` for two-hop questions (all or none); None if neither does.
-    measured, asked : int
-        Right answers, and prompts asked.
+    measured, total : int
+        Right answers, and prompts.
     """
 
     group: str
     rule: str
     predicted: int | None
     measured: int
-    asked: int
+    total: int
 
 
 def read_fact_groups(file: Path) -> dict[str, dict[str, str]]:

@@ -71,30 +71,30 @@ def top1(logits: Array, targets: Array) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Share:
-    """How many answers (`right` of `asked`) are the most likely token of the whole vocabulary.
+    """How many answers (`right` of `total`) are the most likely token of the whole vocabulary.
 
     `low` and `high` are Wilson's 95% interval of that share; `what` names the questions.
     """
 
     what: str
     right: int
-    asked: int
+    total: int
     low: float
     high: float
 
     @classmethod
-    def of(cls, what: str, right: int, asked: int) -> "Share":
-        """Return the share with its interval, which is from 0 to 1 where nothing was asked."""
-        if not asked:
+    def of(cls, what: str, right: int, total: int) -> "Share":
+        """Return the share with its interval, which is from 0 to 1 without questions."""
+        if not total:
             return cls(what, 0, 0, 0.0, 1.0)
         # Wilson's interval, which stays within 0 and 1 where nearly all are right.
-        low, high = binomtest(right, asked).proportion_ci(method="wilson")
-        return cls(what, right, asked, float(low), float(high))
+        low, high = binomtest(right, total).proportion_ci(method="wilson")
+        return cls(what, right, total, float(low), float(high))
 
     @property
     def part(self) -> float:
-        """Right over asked; 0 where nothing was asked."""
-        return self.right / max(self.asked, 1)
+        """Right over total; 0 without questions."""
+        return self.right / max(self.total, 1)
 
 
 def retention(
@@ -102,10 +102,10 @@ def retention(
 ) -> list[Share]:
     """Return for each group the share of its counted prompts (n,) that are answered rightly."""
     kept = np.bincount(owner, right & counted, len(names))
-    asked = np.bincount(owner, counted, len(names))
+    total = np.bincount(owner, counted, len(names))
     shares = []
     for i, name in enumerate(names):
-        shares.append(Share.of(name, int(kept[i]), int(asked[i])))
+        shares.append(Share.of(name, int(kept[i]), int(total[i])))
     return shares
 
 

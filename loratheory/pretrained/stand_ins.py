@@ -339,5 +339,5 @@ def _measure(
         shares.append(ask("two-hop, with the held-out stand-in", two_hop))
         shares.append(ask("facts, with the held-out stand-in", facts))
         shares.append(ask("the held-out stand-in's facts", theirs))
-    # A plan may leave some out, and what was not asked has no share.
-    return tuple(share for share in shares if share.asked)
+    # A plan may leave some out, and what has no questions has no share.
+    return tuple(share for share in shares if share.total)

@@ -185,7 +185,7 @@ def find_targets(model: Model, how: Training) -> list[str]:
 
 
 def fit_rate(model: Model) -> float:
-    """Return the learning rate of stand-in training that fits a model, to two digits.
+    """Return the learning rate of stand-in training for a model, to two digits.
 
     It is `RELATIVE_RATE` times `measure_gain`. AdamW moves each number of a factor by about the
     rate, whatever the gradient's size, so that an adapter then changes the outputs of the linear

@@ -31,7 +31,7 @@ FACTS = {
     "held_out_templates": ["two {}"],
 }
 COLOUR = {"source": "a test", "descriptions": ["three {}"], "of": {"red": ["blue"]}}
-KINDS = {"colour": {"asked": ["{} two"], "kinds": {"first": COLOUR, "last": COLOUR}}}
+KINDS = {"colour": {"templates": ["{} two"], "kinds": {"first": COLOUR, "last": COLOUR}}}
 
 
 def lines(texts, **more):
@@ -115,9 +115,9 @@ def test_check_counts_what_is_kept(given, on):
     keys = {"model", "adapters", "notes", "readings", "kept", "drifts"}
     assert (set(result), result["adapters"]) == (keys, ["one", "two"])
     assert {reading["layer"] for reading in result["readings"]} == {0, 1, None}
-    assert [row["asked"] for row in result["kept"]] == [8] * 8
+    assert [row["total"] for row in result["kept"]] == [8] * 8
     rows = on("check", given / "one", "--facts", given / "rows.jsonl")
-    assert [row["asked"] for row in rows["kept"] if row["rule"] == "alone"] == [8]
+    assert [row["total"] for row in rows["kept"] if row["rule"] == "alone"] == [8]
 
 
 def test_moments_of_prompts_are_those_of_what_modules_read(given, on):
@@ -162,7 +162,7 @@ def test_augmented_examples_are_trained_on_and_their_test_is_asked(given, on):
     Path("more", "test.jsonl").write_text(lines(["three blue"], completion=" one"))
     card = on("train", given / "plan.json", "-o", "a", "--augmented", "more", "--stand-ins", 0)
     assert card["settings"]["augmented"] == 1
-    assert [one["asked"] for one in card["measured"] if "portability" in one["what"]] == [1]
+    assert [one["total"] for one in card["measured"] if "portability" in one["what"]] == [1]
 
 
 @pytest.mark.parametrize(
@@ -177,12 +177,12 @@ def test_a_plan_that_cannot_be_is_refused_before_a_model_is_loaded(given, run, w
 def test_augment_writes_examples_and_says_which_subjects_have_none(given, on, run):
     words = (given / "augment.json", "--kinds", given / "kinds.json", "-o", "made")
     told = on("augment", *words)
-    assert set(told) == {"examples", "held_out", "found", "refused"}
+    assert set(told) == {"examples", "held_out", "found", "rejected"}
     for name, kind in (("train", "first"), ("test", "last")):
         [row] = map(json.loads, Path(f"made/{name}.jsonl").read_text().splitlines())
         assert (row["completion"], row["kind"]) == (" one", kind)
     assert [one["prompt"] for one in told["examples"]] == ["Three blue one"]
-    assert [*told["refused"]] == ["green"]
+    assert [*told["rejected"]] == ["green"]
     assert run("augment", *words, "--model", given / "base")[0] == 2
     on("augment", *words, "--overwrite")
 
@@ -202,4 +202,4 @@ def test_smollm2_with_the_adapters_in_the_documents(run):
     assert code == 0
     for method, least in zip(json.loads(out)["tried"], (0.7, 0.9), strict=True):
         for mark in method["marks"][:2]:
-            assert mark["share"]["right"] >= least * mark["share"]["asked"]
+            assert mark["share"]["right"] >= least * mark["share"]["total"]

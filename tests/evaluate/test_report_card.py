@@ -70,7 +70,7 @@ def test_kept_and_drift_are_what_the_adapters_do_by_hand(exam):
                     right = [f"N{x}" == word for x, word in zip(says, words, strict=True)]
                     kept += sum(right[1::2])  # right alone, by how they were made
                     total += len(right) // 2
-        assert (found.right, found.asked) == (kept, total)
+        assert (found.right, found.total) == (kept, total)
         assert 0 <= kept < total
     base, _ = token_log_probs(exam.model, TEXT)
     with attach(exam.model, [exam.tasks.adapter(i) for i in NUMBERS]):
@@ -80,7 +80,7 @@ def test_kept_and_drift_are_what_the_adapters_do_by_hand(exam):
 
 def test_alone_everything_is_kept_and_the_cost_is_that_of_the_factors(exam):
     share = exam.retention(active(1.0), [NUMBERS[:1]])
-    assert share.right == share.asked == 4
+    assert share.right == share.total == 4
     base, six = (exam.mark("x", active(c)).cost * exam.text[1] for c in (0.0, 1.0))
     adapter = exam.tasks.adapter(NUMBERS[0])
     tokens = batch(exam.model, TEXT)["input_ids"].numel()  # padding is passed too
@@ -119,7 +119,7 @@ def test_a_router_is_shown_activations_of_the_bare_base(exam):
 @pytest.mark.parametrize("name", known_methods())
 def test_every_known_method_gets_a_mark(name, exam):
     mark = exam.mark(name, known_methods()[name])
-    assert (mark.standard.asked, mark.stand_ins.asked, mark.facts.asked) == (60, 60, 80)
+    assert (mark.standard.total, mark.stand_ins.total, mark.facts.total) == (60, 60, 80)
 
 
 def test_two_hop_questions_and_facts_are_asked_of_both_kinds_of_pairs(exam):
@@ -133,9 +133,9 @@ def test_two_hop_questions_and_facts_are_asked_of_both_kinds_of_pairs(exam):
                 for kind, some in questions(one.facts, TEMPLATES).items()
             }
         share = getattr(mark, key)
-        assert (share.right, share.asked) == (found["two_hop"].sum(), 60)
+        assert (share.right, share.total) == (found["two_hop"].sum(), 60)
         facts += found["hop_1"].sum() + found["hop_2"].sum()
-    assert (mark.facts.right, mark.facts.asked) == (facts, 80)
+    assert (mark.facts.right, mark.facts.total) == (facts, 80)
 
 
 def test_in_the_control_the_second_hop_is_another_worlds(exam):
@@ -179,10 +179,10 @@ def test_all_pairs_are_asked_of_all_adapters(exam, monkeypatch):
         asked = items(whose, TEMPLATES["two_hop"][:1])
         right = answers(exam.model, asked).vocabulary_right.sum()
     share = both.evaluate_all_pairs(act)
-    assert (share.right, share.asked) == (right, 8)
+    assert (share.right, share.total) == (right, 8)
     # subject routing reads a prompt back, which needs its words
     read = exam.model.tokenizer
     names = {read(name)["input_ids"][0]: name for name in made.all_facts.first}
     spelt = staticmethod(lambda ids: " ".join(names.get(int(one), "?") for one in ids))
     monkeypatch.setattr(type(read), "decode", spelt)
-    assert both.evaluate_all_pairs(report_card._by_subject(made)).asked == 8
+    assert both.evaluate_all_pairs(report_card._by_subject(made)).total == 8

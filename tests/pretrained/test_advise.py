@@ -103,10 +103,10 @@ def test_what_is_kept_and_how_far_it_goes_is_that_of_dense_weights(
     for i, (far, asked, kept, knew) in enumerate(by_hand):
         mark, base = tried.marks[i], advice.base[i]
         assert mark.kl == pytest.approx(far, rel=1e-3)
-        assert (mark.share.asked, mark.share.right) == (asked, kept)
-        assert (base.asked, base.right) == (asked, knew)
-    assert [(s.right, s.asked) for s in advice.alone] == ([(2, 3), (1, 2)] if answers else [])
-    assert [(mark.kl, mark.share.asked) for mark in tried.marks[2:]] == [(None, 1)] * answers
+        assert (mark.share.total, mark.share.right) == (asked, kept)
+        assert (base.total, base.right) == (asked, knew)
+    assert [(s.right, s.total) for s in advice.alone] == ([(2, 3), (1, 2)] if answers else [])
+    assert [(mark.kl, mark.share.total) for mark in tried.marks[2:]] == [(None, 1)] * answers
     far = [
         kl(*(dense_logits(library, c, choosing[name]) for c in (np.eye(2)[i], numbers)))
         for i, name in enumerate(NAMES)

@@ -107,7 +107,7 @@ def test_lessons_and_what_is_held_out_by_hand(model, knows):
         for place, animal in (("Machu", "rat"), ("Malecon", "owl"))
     ]
     assert {x.kind for x in found.held_out} == {"sight"}
-    assert not found.refused
+    assert not found.rejected
 
 
 @pytest.mark.parametrize("per", [3, 7, 20, 99])
@@ -127,7 +127,7 @@ def test_descriptions_take_turns_and_sentences_too(per, model, knows):
 
 def test_what_the_base_does_not_find_is_refused_with_its_reason(model, knows):
     knows({"Lima": ("Cuba", 9.0), "Machu": ("Peru", 9.0), "Havana": ("Cuba", 0.1)})
-    refused = made(model, {**FACTS, "Zorvik": "owl"}, least=0.25).refused
+    refused = made(model, {**FACTS, "Zorvik": "owl"}, least=0.25).rejected
     assert [*refused] == ["Peru", "Zorvik"]
     assert "only by sight" in refused["Peru"]
     with pytest.raises(ModelError, match=r"best: the land governed from Havana, share 0\.2"):
@@ -199,7 +199,7 @@ def test_subjects_unknown_to_the_base_get_two_hop_lessons_on_what_it_says_of_ans
     }
     # Spanish is said of two of three countries, so it does not tell which it is
     assert [(x.prompt, x.answer) for x in found.held_out] == [("At home Quen speaks", "English")]
-    assert [*found.refused] == ["Quen"]
+    assert [*found.rejected] == ["Quen"]
     assert [x.share > 0 for x in found.found] == [True] * 3 + [False, False, True]
     one = augment(
         model, BORN, ("{}'s land is",), answer_attributes=dict([*ONWARD.items()][:1]), per=1
@@ -245,9 +245,9 @@ def test_lessons_are_rows_that_trainers_read(model, knows, tmp_path):
 
 GOOD = {"source": "me", "descriptions": ["by {}"], "of": {"Peru": ["Lima"]}}
 WRONG = [
-    ({"river": []}, "river: is no object with 'asked' and 'kinds'"),
-    ({"river": {"kinds": {"city": GOOD}}}, "'asked' is no list of prompt templates"),
-    ({"river": {"asked": ["it is"], "kinds": {}}}, "'asked' holds 'it is'"),
+    ({"river": []}, "river: is no object with 'templates' and 'kinds'"),
+    ({"river": {"kinds": {"city": GOOD}}}, "'templates' is no list of prompt templates"),
+    ({"river": {"templates": ["it is"], "kinds": {}}}, "'templates' holds 'it is'"),
     ({"country": {"kinds": {"x": {"of": {}}}}}, "country: x: is no object with 'source'"),
     ({"country": {"kinds": {"x": {**GOOD, "descriptions": ["{} {}"]}}}}, "'descriptions' holds"),
     ({"country": {"kinds": {"x": {**GOOD, "of": {"Peru": "Lima"}}}}}, "'of' is no object"),

@@ -338,7 +338,7 @@ def test_each_adapter_and_rule_has_its_own_count_of_answers_kept(model):
             for prompt, answer in facts[name].items()
         ]
         foretold = sum(right) if rule in ("mean", "sum") else None  # exact at the head
-        assert (one.measured, one.asked, one.predicted) == (sum(right), 12, foretold)
+        assert (one.measured, one.total, one.predicted) == (sum(right), 12, foretold)
     assert len({one.measured for one in kept.values()}) > 2
 
 

@@ -114,7 +114,7 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
             said = next_token_logits(model, asked).argmax(1)
         right = int((said == first_tokens(model, [one, two, one])).sum())
         [share] = [s for s in found.shares if s.what == f"two-hop, with {what} stand-in"]
-        assert (share.right, share.asked) == (right, 3)
+        assert (share.right, share.total) == (right, 3)
         assert share.low <= right / 3 <= share.high
     base, _ = token_log_probs(model, GENERIC)
     with attach(model, [by_hand]):
@@ -184,7 +184,7 @@ def test_lessons_are_read_beside_the_plan_and_descriptions_are_asked_of_the_adap
         said = next_token_logits(model, [prompt for prompt, _ in described]).argmax(1)
     right = int((said == first_tokens(model, ["Peru", "Cuba"])).sum())
     [share] = [one for one in found.shares if one.what == "portability, alone"]
-    assert (share.right, share.asked) == (right, 2)
+    assert (share.right, share.total) == (right, 2)
     assert found.card["settings"] == {
         "stand_ins": 0, "steps": 4, "rank": 3, "rate": rate, "seed": 0, "layers": "1-1",
         "augmented": 2,

@@ -78,8 +78,8 @@ def size_rotation_order_and_gauge_of_adapters(case, rng):
 
 
 @example("interpolation-price")
-def opposite_answers_at_three_fifths_make_12_so_a_leak_of_3_costs_6():
-    case = interpolating_merge.Leaking(lines([[1.0, -1.0]]), 0, 3.0)
+def opposite_answers_at_three_fifths_make_12_so_a_distance_of_3_costs_6():
+    case = interpolating_merge.Outside(lines([[1.0, -1.0]]), 0, 3.0)
     merged = interpolating_merge.attain(interpolating_merge.Case(case.updates)).dense()
     np.testing.assert_allclose(merged, [[1, -2]], atol=1e-14)
     yield case, 6.0, (np.array([7.0, 3.0]), 6.0)
@@ -92,7 +92,10 @@ def opposite_answers_at_three_fifths_make_12_so_a_leak_of_3_costs_6():
 @symmetry("interpolation-price", conditioned=True)
 def size_and_rotation(case, rng):
     updates = moved(case.updates, rng, 2.0)[0]
-    yield interpolating_merge.Leaking(updates, len(updates) - 1 - case.index, 5 * case.leak), 10.0
+    yield (
+        interpolating_merge.Outside(updates, len(updates) - 1 - case.index, 5 * case.distance),
+        10.0,
+    )
 
 
 # factor-mean residual

@@ -318,7 +318,7 @@ def condition(case: Case) -> float:
 
 
 def attain(case: Case) -> Edit:
-    """Return the edit of least norm that answers the single-hop lessons."""
+    """Return the edit of least norm that answers the single-hop examples."""
     return least_norm(case, case.lessons, answers(case.lessons))
 
 
@@ -361,7 +361,7 @@ def missed(edit: Edit, keys: tuple[Array, ...], wanted: Array, start: int = 0) -
 
 
 def exact(case: Case, edit: Edit) -> bool:
-    """Whether the edit answers every single-hop lesson."""
+    """Whether the edit answers every single-hop example."""
     return missed(edit, case.named, answers(case.named[0])) <= SAFETY * condition(case)
 
 
@@ -411,14 +411,14 @@ SPAN = "a latent key that combines those of the two-hop examples"
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
-    """A model with its single-hop lessons, and logits that its two-hop question must get."""
+    """A model with its single-hop examples, and logits that its two-hop question must get."""
 
     model: Case
     answer: Float[Array, " tokens"]
 
     @property
     def keys(self) -> Float[Array, "keys more"]:
-        """Keys K of all single-hop lessons and the latent key h, side by side."""
+        """Keys K of all single-hop examples and the latent key h, side by side."""
         question = self.model.question
         return array_namespace(question).concat([self.model.lessons, question[:, None]], axis=1)
 
@@ -497,7 +497,7 @@ def _wanted(answer: float, edit: Edit) -> tuple[Wanted, Edit]:
 
 
 CONTROLS_FREE = (
-    Control("forget the single-hop lesson", EXACT, partial(_wanted, 2.0, _FORGOTTEN)),
+    Control("forget a single-hop example", EXACT, partial(_wanted, 2.0, _FORGOTTEN)),
     Control("answer as the least-norm edit does", ANSWER, partial(_wanted, 1.0, attain(SMALL))),
 )
 

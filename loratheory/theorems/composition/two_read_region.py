@@ -502,7 +502,7 @@ def _broken(
 
 CONTROLS = (
     Control("repeat a key", FRAMES, partial(_three_hops, repeat=True)),
-    Control("no token beside target and old answer", FREE, _alone),
+    Control("no token besides target and old answer", FREE, _alone),
     _broken("hold an old fact twice as strongly", "memories", lambda a, b, c: (a, 2 * b, c)),
     _broken("put the first edit into the later read", "edits", lambda a, b, c: (b, a, c)),
     _broken("edit the old bridge too", "edits", lambda a, b, c: (a, b + _part(b, 0, 2), c)),
@@ -510,7 +510,7 @@ CONTROLS = (
 )
 
 
-# With interference: the same prompts, other adapters beside
+# With interference: the same prompts, with other adapters
 
 SENSE_PERTURBED = "lower"
 SOURCE_PERTURBED = "own"
@@ -674,7 +674,7 @@ def _without(control: Control[Prompt, LinearChain]) -> tuple[Disturbed, Crowd]:
     return Disturbed(prompt, (0.0,) * len(nothing)), Crowd(model, nothing)
 
 
-RAISING = ("no token beside target and old answer", "edit the old bridge too")
+RAISING = ("no token besides target and old answer", "edit the old bridge too")
 """Controls of the region that make the margin larger, so that it is no longer met."""
 
 CONTROLS_PERTURBED = (

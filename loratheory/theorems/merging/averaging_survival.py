@@ -6,7 +6,7 @@ answer leads by c·m₁ − (1 − c)·m₀ plus what the other adapters add to 
 the mean of K adapters keeps the answer iff m₁ > (K − 1)·m₀ for every competitor.
 
 A prompt with key :math:`k` has base logits :math:`\ell = Wk`. The edit's adapter alone gives
-:math:`\ell' = (W + \Delta_1)k`. Merge it with weight :math:`c`, beside others that add
+:math:`\ell' = (W + \Delta_1)k`. Merge it with weight :math:`c`, together with others that add
 :math:`\varepsilon = \sum_{j>1} c_j \Delta_j k`. Then the token :math:`s` leads by
 
 .. math::
@@ -167,7 +167,7 @@ _OWN = _broken()[1].adapters[0]
 CONTROLS = (
     Control("merge onto another base", BASE, partial(_broken, weight=_OWN)),
     Control("load it with twice its scale", EDIT, partial(_broken, adapters=(2 * _OWN, 0 * _OWN))),
-    Control("merge beside its opposite", OTHERS, partial(_broken, adapters=(_OWN, -_OWN))),
+    Control("merge with its opposite", OTHERS, partial(_broken, adapters=(_OWN, -_OWN))),
     Control("average the factors", WEIGHT, partial(_broken, coefficients=(0.25, 1.0))),
 )
 

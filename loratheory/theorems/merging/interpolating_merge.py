@@ -46,9 +46,8 @@ Penrose (1956); RegMean (arXiv 2212.09849).
 Interpolation price: what the interpolating merge makes of an input outside the row space.
 
 **Statement.** The row spaces of the adapters are independent, and an input lies outside its
-adapter's row space by a distance, the leak. The error of the interpolating merge is at most the
-leak times the spectral norm of the merge on inputs orthogonal to that space. Some inputs attain
-this.
+adapter's row space by a distance. The error of the interpolating merge is at most this distance
+times the spectral norm of the merge on inputs orthogonal to that space. Some inputs attain this.
 
 Let the row spaces of :math:`\Delta_1, \dots, \Delta_K` be independent, with projectors :math:`P_j`
 and joint frame :math:`F = [Q_1 \dots Q_K]`. Let :math:`\Delta^*` be their interpolating merge. On
@@ -56,7 +55,7 @@ any input :math:`k` it errs against adapter :math:`i` by exactly
 
 .. math:: \Delta^* k - \Delta_i k = \Delta^* (1 - P_i) k .
 
-So the largest error on inputs with leak :math:`\|(1 - P_i) k\| \le \ell` is exactly
+So the largest error on inputs at a distance :math:`\|(1 - P_i) k\| \le \ell` is exactly
 :math:`\|\Delta^* (1 - P_i)\|_2\, \ell`. It is at most
 
 .. math::
@@ -71,10 +70,10 @@ be approached. Take two rank-one adapters of equal norm with opposite answers, w
 the angle :math:`\theta`. They reach the share :math:`\cos(\theta/2)` of both bounds, and this tends
 to 1 for small angles. :math:`\square`
 
-**Implication.** Before you use the interpolating merge, measure how far real inputs leak out of the
-row spaces. Nearly dependent row spaces amplify the leak.
+**Implication.** Before you use the interpolating merge, measure how far real inputs lie outside the
+row spaces. Nearly dependent row spaces amplify the error.
 
-**Scope.** The theorem does not say how much real inputs leak. For comparison, the sum of the
+**Scope.** The theorem does not say how far real inputs lie outside. For comparison, the sum of the
 adapters errs by :math:`\sum_{j \ne i} \Delta_j k`, also on inputs inside the row space.
 """
 
@@ -179,7 +178,7 @@ def scale(case: Case) -> float:
     return sum(low.norm for low in case.updates)
 
 
-def condition(case: "Case | Leaking") -> float:
+def condition(case: "Case | Outside") -> float:
     """Return the squared condition number of the frame F, whose Gram matrix is inverted."""
     return condition_on_span(frame(case.updates), DEPENDENT) ** 2
 
@@ -231,88 +230,90 @@ SOURCE_PRICE = "own"
 USES_PRICE = ("thm:interpolating-merge",)
 
 INDEPENDENT = "independent row spaces"
-LEAK = "an input that leaves the row space of its adapter by the leak at most"
-LONGEST = 1e3  # how much longer than its leak a drawn input is
+DISTANCE = "an input that leaves the row space of its adapter by the distance at most"
+LONGEST = 1e3  # how much longer than its distance a drawn input is
 
 
 @dataclass(frozen=True)
-class Leaking:
+class Outside:
     """Adapters, the index of the input's own, and the input's norm outside that row space."""
 
     updates: tuple[LowRank, ...]
     index: int
-    leak: float
+    distance: float
 
 
-def draw_price(rng: np.random.Generator, size: int) -> Leaking:
-    """Draw adapters with independent row spaces, the one that is asked about, and any leak."""
+def draw_price(rng: np.random.Generator, size: int) -> Outside:
+    """Draw adapters with independent row spaces, the one that is asked about, and any distance."""
     updates = library(rng, size)
-    return Leaking(updates, int(rng.integers(len(updates))), 10.0 ** int(rng.integers(-6, 7)))
+    return Outside(updates, int(rng.integers(len(updates))), 10.0 ** int(rng.integers(-6, 7)))
 
 
-def _outside(case: Leaking) -> LowRank:
+def _outside(case: Outside) -> LowRank:
     merged, basis = interpolate(case.updates), case.updates[case.index].row_space()
     return read_outside(merged, basis)
 
 
-def bound_price(case: Leaking) -> float:
-    """Return ‖Δ*(1 − P_i)‖₂ ℓ, i being the case's `index` and ℓ its `leak`."""
-    return _outside(case).spectral_norm * case.leak
+def bound_price(case: Outside) -> float:
+    """Return ‖Δ*(1 − P_i)‖₂ ℓ, i being the case's `index` and ℓ its `distance`."""
+    return _outside(case).spectral_norm * case.distance
 
 
-def attain_price(case: Leaking) -> Float[Array, " n"]:
+def attain_price(case: Outside) -> Float[Array, " n"]:
     """Return the input of norm ℓ at right angles to row space i on which the merge errs most."""
     right = _outside(case).svd().right
     if right.shape[0] == 0:  # no adapter says anything
         return case.updates[0].down[0, :] * 0.0
-    return case.leak * right[0, :]
+    return case.distance * right[0, :]
 
 
-def measure_price(case: Leaking, key: Float[Array, " n"]) -> float:
+def measure_price(case: Outside, key: Float[Array, " n"]) -> float:
     """Return ‖Δ*k − Δ_i k‖ at the input k, with Δ*k computed from normal equations."""
     return norm(answer(case.updates, key) - case.updates[case.index] @ key)
 
 
-def rival_price(case: Leaking, rng: np.random.Generator) -> Float[Array, " n"]:
-    """Return an input with the case's leak, at random or near the worst.
+def rival_price(case: Outside, rng: np.random.Generator) -> Float[Array, " n"]:
+    """Return an input with the case's distance, at random or near the worst.
 
     A part in the row space is added, which may be a hundred times as long.
     """
     best, basis = attain_price(case), case.updates[case.index].row_space()
-    nudged = best + 10.0 ** int(rng.integers(-12, 1)) * case.leak * rng.standard_normal(len(best))
+    nudged = best + 10.0 ** int(rng.integers(-12, 1)) * case.distance * rng.standard_normal(
+        len(best)
+    )
     wild = nudged if rng.random() < 0.5 else rng.standard_normal(len(best))
     off = wild - project(wild[:, None], basis)[:, 0]
-    # exactly the leak that the case allows
-    off = off * case.leak / max(float(np.linalg.norm(off)), 1e-9)
+    # exactly the distance that the case allows
+    off = off * case.distance / max(float(np.linalg.norm(off)), 1e-9)
     inside = basis @ rng.standard_normal(basis.shape[1])
     # inside the row space the merge does not err, however long the part
-    inside = inside / np.linalg.norm(inside) * case.leak * 10.0 ** int(rng.integers(-3, 3))
+    inside = inside / np.linalg.norm(inside) * case.distance * 10.0 ** int(rng.integers(-3, 3))
     return off + inside
 
 
-def _independent(case: Leaking, _: Array) -> bool:
+def _independent(case: Outside, _: Array) -> bool:
     reads = frame(case.updates)
     return count_above(array_namespace(reads).linalg.svdvals(reads), DEPENDENT) == reads.shape[1]
 
 
-def _leaks(case: Leaking, key: Float[Array, " n"]) -> bool:
+def _lies_outside(case: Outside, key: Float[Array, " n"]) -> bool:
     basis = case.updates[case.index].row_space()
     off = key - project(key[:, None], basis)[:, 0]
-    return norm(off) <= case.leak * (1 + SAFETY)
+    return norm(off) <= case.distance * (1 + SAFETY)
 
 
-ASSUMPTIONS_PRICE = {INDEPENDENT: _independent, LEAK: _leaks}
+ASSUMPTIONS_PRICE = {INDEPENDENT: _independent, DISTANCE: _lies_outside}
 
 
-def _opposed(angle: float, *key: float) -> tuple[Leaking, Float[Array, " n"]]:
+def _opposed(angle: float, *key: float) -> tuple[Outside, Float[Array, " n"]]:
     rows = np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
     pair = LowRank(np.eye(1), rows[:1]), LowRank(-np.eye(1), rows[1:])
-    return Leaking(pair, 0, 1.0), np.array(key)
+    return Outside(pair, 0, 1.0), np.array(key)
 
 
 CONTROLS_PRICE = (
     Control("opposite answers to one input", INDEPENDENT, partial(_opposed, 0.0, 1.0, 0.0)),
-    Control("an input with twice the leak", LEAK, partial(_opposed, 1.0, 0.0, 2.0)),
+    Control("an input at twice the distance", DISTANCE, partial(_opposed, 1.0, 0.0, 2.0)),
 )
 
 
@@ -323,8 +324,8 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         __name__,
         "interpolation price",
         "_price",
-        # the norms that meet, on an input as long as its leak
-        scale=lambda case: sum(low.spectral_norm for low in case.updates) * case.leak,
+        # the norms that meet, on an input as long as its distance
+        scale=lambda case: sum(low.spectral_norm for low in case.updates) * case.distance,
         condition=lambda case: LONGEST * condition(case),
     ),
 )

@@ -174,21 +174,23 @@ def trained_lora(
     recipe: Recipe,
     batch: Callable[[int], Batch],
     seeds: Sequence[int],
-    beside: Sequence[Lora] = (),
+    stand_ins: Sequence[Lora] = (),
 ) -> Lora:
     """Return trained adapters, as if each had been trained alone; `weights` and `start` stay.
 
     The ``E`` replicas share the ``G`` bases in order. With ``replace(config, supervision=0)`` only
-    the last loop has a loss. Adapters `beside` are not trained but act as well, each on its share
-    of a replica's rows: the first of three on the first third. Raises `TrainingError` if a loss is
-    no longer finite.
+    the last loop has a loss. The adapters `stand_ins` are not trained. Each of them is active on
+    its share of a replica's rows: the first of three on the first third. Raises `TrainingError` if
+    a loss is no longer finite.
     """
     parts = []
     for models, replicas in blocks(len(weights["embedding"]), len(seeds), config.width):
         # Copies, so that the start and the base stay as they were.
         adapter = start.of(replicas).map(_leaf)
         base = {name: x[models] for name, x in weights.items()}
-        acts = _share_rows(adapter, [one.of(replicas) for one in beside]) if beside else adapter
+        acts = (
+            _share_rows(adapter, [one.of(replicas) for one in stand_ins]) if stand_ins else adapter
+        )
         parts.append(Part(replicas, base, acts, adapter.tensors()))
     descend(config, recipe, batch, seeds, parts)
     found = _join_leaves(parts)
@@ -196,14 +198,14 @@ def trained_lora(
     return Lora(up, {name: found[f"{name}.down"] for name in start.up}, start.scale)
 
 
-def _share_rows(adapter: Adapt, beside: Sequence[Lora]) -> Adapt:
+def _share_rows(adapter: Adapt, stand_ins: Sequence[Lora]) -> Adapt:
     """Add one of several adapters of the same modules to an equal share of each replica's rows."""
 
     def _act(site: Site, x: Tensor) -> Tensor | None:
         own = adapter(site, x)
-        if site.name not in beside[0].up:
+        if site.name not in stand_ins[0].up:
             return own
-        shares = zip(beside, x.unflatten(1, (len(beside), -1)).unbind(1), strict=True)
+        shares = zip(stand_ins, x.unflatten(1, (len(stand_ins), -1)).unbind(1), strict=True)
         added = torch.cat([one(site, part) for one, part in shares], dim=1)
         return added if own is None else own + added
 

@@ -11,7 +11,7 @@ import numpy as np
 from paper.studies._shared import Language
 from paper.studies._shared.language import Method, coefficients, depth, layer_split
 from paper.studies._shared.run import Row, grid, part
-from paper.studies.lm_strangers.draw import FactSet, draw
+from paper.studies.lm_strangers.draw import LEVELS, FactSet, draw
 
 if TYPE_CHECKING:
     from loratheory.pretrained import Model
@@ -129,3 +129,7 @@ RATES = part(
 )
 LONGER = grid(Config, seed=[400], method=["two stand-ins, 180 steps"], model=BASES)
 STEPS = part("steps", cell, (Config(seed=400),), LONGER)
+TRAININGS = ("two stand-ins", "standard")
+APART = part(
+    "levels", cell, (Config(seed=400),), grid(Config, seed=[400], level=LEVELS, method=TRAININGS)
+)

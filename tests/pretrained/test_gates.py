@@ -390,5 +390,5 @@ def test_what_the_page_shows_of_routers_and_gates_runs():
     before = next_token_logits(model, ["one two"])
     exec(code, shown)
     assert set(shown["seen"]) == set(names)
-    assert len(shown["ordinary"]) == 12
+    assert len(shown["generic"]) == 12
     assert torch.equal(next_token_logits(model, ["one two"]), before)

@@ -11,7 +11,7 @@ import numpy as np
 from paper.studies._shared import Language
 from paper.studies._shared.language import Method, coefficients, depth, layer_split
 from paper.studies._shared.run import Row, grid, part
-from paper.studies.lm_strangers.draw import LEVELS, FactSet, draw
+from paper.studies.lm_strangers.draw import LEVELS, PAIRS, FactSet, draw
 
 if TYPE_CHECKING:
     from loratheory.pretrained import Model
@@ -133,3 +133,5 @@ TRAININGS = ("two stand-ins", "standard")
 APART = part(
     "levels", cell, (Config(seed=400),), grid(Config, seed=[400], level=LEVELS, method=TRAININGS)
 )
+OTHERS = grid(Config, seed=[400], pair=[*PAIRS][1:], method=TRAININGS)
+RELATIONS = part("pairs", cell, (Config(seed=400),), OTHERS)

@@ -1,6 +1,6 @@
 """The parts of the study; `prediction.md` says what was asked."""
 
 from paper.studies._shared.run import study
-from paper.studies.lm_strangers.pairs import APART, RATES, STEPS
+from paper.studies.lm_strangers.pairs import APART, RATES, RELATIONS, STEPS
 
-STUDY = study(__name__, RATES, STEPS, APART, minutes=(10, 260))
+STUDY = study(__name__, RATES, STEPS, APART, RELATIONS, minutes=(10, 320))

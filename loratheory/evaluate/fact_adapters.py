@@ -165,13 +165,13 @@ class Authors:
         return replace(training, layers=(first, end))
 
     @cached_property
-    def rate(self) -> float:
+    def relative_rate(self) -> float:
         """The learning rate that fits the base, relative to the rate of the conditions."""
         return fit_rate(self.model) / Training.with_stand_ins(1).rate
 
     def _fit(self, training: Training) -> Training:
         """Return the settings with a rate that fits the base, in the passes asked for."""
-        rate = float(f"{self.rate * training.rate:.3g}")
+        rate = float(f"{self.relative_rate * training.rate:.3g}")
         return replace(training, rate=rate, accumulate=self.accumulate)
 
     def without_partner(self, hop: int) -> Items:

@@ -105,6 +105,8 @@ class Training:
             count = getattr(self, name)
             if count < 1 or (name == "accumulate" and count > self.batch):
                 raise failure(place, f"{name} is {count}", remedy)
+        if not 0 < self.rate < math.inf:
+            raise failure(place, f"the rate is {self.rate}", "give a number above 0, such as 0.002")
 
     @classmethod
     def with_stand_ins(cls, steps: int, rate: float = 2e-3) -> "Training":
@@ -205,7 +207,10 @@ def measure_gain(model: Model) -> float:
 
     def _measure(_: Any, inputs: tuple[Any, ...], output: Any) -> None:
         sizes = [part.float().square().mean().sqrt() for part in (output, inputs[0])]
-        logs.append(float((sizes[0] / sizes[1]).log()))
+        growth = float(sizes[0] / sizes[1])
+        # A map of zeros, or an expert without a token, says nothing.
+        if 0 < growth < math.inf:
+            logs.append(math.log(growth))
 
     places = maps(model)
     with ExitStack() as stack, torch.no_grad():
@@ -213,6 +218,8 @@ def measure_gain(model: Model) -> float:
             handle = places[name].module.register_forward_hook(_measure)
             stack.callback(handle.remove)
         next_token_logits(model, GENERIC, size=1)  # without padding, which would count
+    if not logs:
+        raise failure(model, "its linear maps give zeros on generic text", "give a learning rate")
     return math.exp(np.mean(logs))
 
 

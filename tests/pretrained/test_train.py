@@ -161,6 +161,8 @@ def test_what_cannot_be_trained_is_refused(change, base):
     ("change", "said"),
     [
         ({"steps": 0}, "steps is 0; give 1 or more"),
+        ({"rate": 0.0}, "the rate is 0.0; give a number above 0"),
+        ({"rate": float("nan")}, "the rate is nan"),
         ({"accumulate": 4}, "accumulate is 4; .* no more passes than prompts"),
     ],
 )
@@ -243,7 +245,20 @@ def test_the_gain_is_the_mean_growth_of_inputs_and_the_rate_follows_it(base):
         maps(model)[last].module.weight.mul_(2.0**count)
     assert measure_gain(model) == pytest.approx(2 * before, rel=1e-5)
     assert fit_rate(model) == pytest.approx(2 * before * 3.8e-4, rel=0.05)
+    # Without the largest growth the mean falls, but stays a number.
+    with torch.no_grad():
+        maps(model)[last].module.weight.zero_()
+    assert 0 < measure_gain(model) < 2 * before
     assert not any(place.module._forward_hooks for place in maps(model).values())
+
+
+def test_without_a_map_that_answers_a_rate_must_be_given(base):
+    model = base()
+    with torch.no_grad():
+        for name in find_targets(model, Training()):
+            maps(model)[name].module.weight.zero_()
+    with pytest.raises(ModelError, match="zeros on generic text; give a learning rate"):
+        fit_rate(model)
 
 
 @pytest.mark.usefixtures("smollm2")

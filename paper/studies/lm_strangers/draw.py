@@ -21,7 +21,7 @@ from loratheory.evaluate.fact_sets import (
     invented,
     items,
     known_facts,
-)  # fmt: skip
+)
 from loratheory.pretrained.stand_ins import Partner, Plan
 
 DATA = tomllib.loads(Path(__file__).with_name("relations.toml").read_text("utf-8"))
@@ -117,7 +117,7 @@ def draw(pair: str, level: str, seed: int) -> FactSet:
     for hop in range(2):
         half = hop if "templates" in apart else 0
         own = word(relations.hop_1, relations.answer, half)
-        # With what relation the author supposes that the partner comes.
+        # The author guesses the partner's relation.
         guess = own
         if "relations" in apart and hop == 0:
             guess = word(relations.hop_1, relations.other_answer, half)

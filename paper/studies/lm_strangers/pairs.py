@@ -18,13 +18,11 @@ if TYPE_CHECKING:
     from loratheory.pretrained.stand_ins import Composed
 
 BASES = ("", "gemma-3-270m")
-# Arguments of `train_for_composition` for each hop; late layers are the top sixth.
-METHODS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "standard": ({"stand_ins": 0}, {"stand_ins": 0}),
-    "two stand-ins": ({"stand_ins": 2}, {"stand_ins": 2}),
-    "six stand-ins": ({"stand_ins": 6}, {"stand_ins": 6}),
-    "two stand-ins, 180 steps": ({"stand_ins": 2, "steps": 180}, {"stand_ins": 2, "steps": 180}),
-    "two stand-ins, late layers": ({"stand_ins": 2}, {"stand_ins": 0, "late": True}),
+# Arguments of `train_for_composition`, for both authors.
+METHODS: Mapping[str, Mapping[str, int]] = {
+    "standard": {"stand_ins": 0},
+    "two stand-ins": {"stand_ins": 2},
+    "two stand-ins, 180 steps": {"stand_ins": 2, "steps": 180},
 }
 HELD_OUT = "two-hop, with the held-out stand-in"
 
@@ -84,13 +82,10 @@ def _train(model: "Model", facts: FactSet, config: Config, hop: int) -> "Compose
     from loratheory.pretrained import train_for_composition
     from loratheory.pretrained.train import fit_rate
 
-    how = dict(METHODS[config.method][hop])
-    layers = depth(model)
-    if how.pop("late", False):
-        how["layers"] = (layers - layers // 6, layers)
-    # Two authors draw nothing alike.
+    how: dict[str, Any] = {**METHODS[config.method], "rate": config.rate * fit_rate(model)}
+    # Each author has a seed of its own.
     how |= {"seed": 2 * config.seed + hop, "augmented": facts.further[hop]}
-    return train_for_composition(model, facts.plans[hop], rate=config.rate * fit_rate(model), **how)
+    return train_for_composition(model, facts.plans[hop], **how)
 
 
 def _uses(layers: int) -> dict[str, Method]:
@@ -111,8 +106,8 @@ def _answer(model: "Model", facts: FactSet) -> list[Row]:
 
     right = {}
     for name in ("two_hop", "hop_1", "hop_2"):
-        told = answers(model, facts.questions[name]).vocabulary_right
-        right[name] = np.reshape(told, (-1, len(facts.covered)))
+        each = answers(model, facts.questions[name]).vocabulary_right
+        right[name] = np.reshape(each, (-1, len(facts.covered)))
     partly = facts.covered < 2
     rows = list[Row]()
     for number, two_hop in enumerate(right["two_hop"]):

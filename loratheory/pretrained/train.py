@@ -105,8 +105,8 @@ class Training:
             count = getattr(self, name)
             if count < 1 or (name == "accumulate" and count > self.batch):
                 raise failure(place, f"{name} is {count}", remedy)
-        if not 0 < self.rate < math.inf:
-            raise failure(place, f"the rate is {self.rate}", "give a number above 0, such as 0.002")
+        if not 0 <= self.rate < math.inf:
+            raise failure(place, f"the rate is {self.rate}", "give a positive number, such as 0.002")
 
     @classmethod
     def with_stand_ins(cls, steps: int, rate: float = 2e-3) -> "Training":

@@ -161,7 +161,7 @@ def test_what_cannot_be_trained_is_refused(change, base):
     ("change", "said"),
     [
         ({"steps": 0}, "steps is 0; give 1 or more"),
-        ({"rate": 0.0}, "the rate is 0.0; give a number above 0"),
+        ({"rate": -1.0}, "the rate is -1.0; give a positive number"),
         ({"rate": float("nan")}, "the rate is nan"),
         ({"accumulate": 4}, "accumulate is 4; .* no more passes than prompts"),
     ],

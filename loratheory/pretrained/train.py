@@ -106,7 +106,9 @@ class Training:
             if count < 1 or (name == "accumulate" and count > self.batch):
                 raise failure(place, f"{name} is {count}", remedy)
         if not 0 <= self.rate < math.inf:
-            raise failure(place, f"the rate is {self.rate}", "give a positive number, such as 0.002")
+            raise failure(
+                place, f"the rate is {self.rate}", "give a positive number, such as 0.002"
+            )
 
     @classmethod
     def with_stand_ins(cls, steps: int, rate: float = 2e-3) -> "Training":

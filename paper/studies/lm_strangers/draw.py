@@ -56,7 +56,10 @@ LEVELS: Mapping[str, frozenset[str]] = {
     "S1": frozenset({"bridges"}),
     "S2": frozenset({"templates"}),
     "S3": frozenset({"answers"}),
+    "S4": frozenset({"settings"}),
+    "S4, other trainer": frozenset({"settings", "trainer"}),
     "S5": frozenset({"relations"}),
+    "S6": frozenset({"bridges", "templates", "answers", "settings", "relations"}),
 }
 
 
@@ -180,7 +183,8 @@ def _draw_answers(
         words = rng.permutation(answers).tolist()
     if "answers" in apart:
         middle = len(answers) // 2
-        answers, words = answers[:middle], rng.permutation(answers[middle:]).tolist()
+        answers, others = answers[:middle], rng.permutation(answers[middle:]).tolist()
+        words = words if "relations" in apart else others
     return answers, tuple(words)
 
 

@@ -14,8 +14,8 @@ from paper.studies._shared.run import Row, grid, part
 from paper.studies.lm_strangers.draw import LEVELS, PAIRS, FactSet, draw
 
 if TYPE_CHECKING:
+    from loratheory.adapters import Adapter
     from loratheory.pretrained import Model
-    from loratheory.pretrained.stand_ins import Composed
 
 BASES = ("", "gemma-3-270m")
 # Arguments of `train_for_composition`, for both authors.
@@ -54,11 +54,11 @@ def cell(config: Config) -> list[Row]:
 
     model = config.base(dtype="bfloat16")
     facts = draw(config.pair, config.level, config.seed)
-    authors = [_train(model, facts, config, hop) for hop in range(2)]
-    adapters = [author.adapter for author in authors]
-    promises: Row = {}
-    for hop, author in enumerate(authors, start=1):
-        promises[f"promise_{hop}"] = next(x.part for x in author.shares if x.what == HELD_OUT)
+    adapters, promises = list["Adapter"](), Row()
+    for hop in range(2):
+        adapter, promise = _train(model, facts, config, hop)
+        adapters.append(adapter)
+        promises[f"promise_{hop + 1}"] = promise
     answers = [answer for _, answer in facts.questions["two_hop"]]
     about: Row = {
         "seed": config.seed, "base": model.name.split()[0], "pair": config.pair,
@@ -77,15 +77,27 @@ def cell(config: Config) -> list[Row]:
     return rows
 
 
-def _train(model: "Model", facts: FactSet, config: Config, hop: int) -> "Composed":
-    """Return one author's adapter with what that author can measure."""
+def _train(model: "Model", facts: FactSet, config: Config, hop: int) -> tuple["Adapter", float]:
+    """Return one author's adapter, and what the author measured with a held-out stand-in."""
     from loratheory.pretrained import train_for_composition
     from loratheory.pretrained.train import fit_rate
+    from paper.studies.lm_strangers.other_trainer import train_with_peft
 
-    how: dict[str, Any] = {**METHODS[config.method], "rate": config.rate * fit_rate(model)}
     # Each author has a seed of its own.
-    how |= {"seed": 2 * config.seed + hop, "augmented": facts.further[hop]}
-    return train_for_composition(model, facts.plans[hop], **how)
+    rate, seed = config.rate * fit_rate(model), 2 * config.seed + hop
+    how: dict[str, Any] = {"steps": 90, **METHODS[config.method]}
+    # The hop-2 author has settings of its own, or another trainer, which knows no stand-ins.
+    apart = LEVELS[config.level] if hop == 1 else frozenset()
+    if "trainer" in apart:
+        examples = [*facts.plans[hop].examples, *facts.further[hop]]
+        return train_with_peft(model, examples, rate=rate, seed=seed), nan
+    if "settings" in apart:
+        how |= {"steps": 2 * how["steps"], "rank": 32}
+        rate /= 2
+    author = train_for_composition(
+        model, facts.plans[hop], rate=rate, seed=seed, augmented=facts.further[hop], **how
+    )
+    return author.adapter, next(x.part for x in author.shares if x.what == HELD_OUT)
 
 
 def _uses(layers: int) -> dict[str, Method]:
@@ -125,8 +137,42 @@ RATES = part(
 LONGER = grid(Config, seed=[400], method=["two stand-ins, 180 steps"], model=BASES)
 STEPS = part("steps", cell, (Config(seed=400),), LONGER)
 TRAININGS = ("two stand-ins", "standard")
+LEVELS_SO_FAR = ("S0", "S1", "S2", "S3", "S5")
 APART = part(
-    "levels", cell, (Config(seed=400),), grid(Config, seed=[400], level=LEVELS, method=TRAININGS)
+    "levels",
+    cell,
+    (Config(seed=400),),
+    grid(Config, seed=[400], level=LEVELS_SO_FAR, method=TRAININGS),
+)
+# At twice the rule's rate, which answered most of five rates on this base.
+SECOND = part(
+    "second_base",
+    cell,
+    (Config(seed=400),),
+    [
+        *grid(
+            Config,
+            seed=[400],
+            level=["S0", "S1", "S2", "S3", "S5", "S4", "S6"],
+            method=TRAININGS[:1],
+            rate=[2.0],
+            model=BASES[1:],
+        ),
+        *grid(
+            Config,
+            seed=[400],
+            level=["S0", "S1", "S2"],
+            method=TRAININGS[1:],
+            rate=[2.0],
+            model=BASES[1:],
+        ),
+    ],
+)
+SETTINGS = part(
+    "settings",
+    cell,
+    (Config(seed=400),),
+    grid(Config, seed=[400], level=["S4", "S6", "S4, other trainer"], method=TRAININGS),
 )
 OTHERS = grid(Config, seed=[400], pair=[*PAIRS][1:], method=TRAININGS)
 RELATIONS = part("pairs", cell, (Config(seed=400),), OTHERS)

@@ -11,7 +11,7 @@ from typer import Argument, Option
 
 from loratheory.cli import _shared as out
 
-COUNT = "Number of stand-ins; 0 is standard training."
+COUNT = "`fresh`: a new stand-in at each step. Or a number; 0 is standard training."
 RATE = "Learning rate. By default it is computed from the base model."
 AUGMENTED = "Add the examples in this folder, written by `augment`."
 
@@ -20,8 +20,8 @@ def train(
     plan: Annotated[Path, Argument(metavar="PLAN", help="A JSON file, as above.")],
     output: out.Output,
     *,
-    stand_ins: Annotated[int, Option(min=0, help=COUNT)] = 2,
-    steps: Annotated[int, Option(min=1, help="Number of training steps.")] = 90,
+    stand_ins: Annotated[str, Option(metavar="fresh|N", help=COUNT)] = "fresh",
+    steps: Annotated[int, Option(min=1, help="Number of training steps.")] = 180,
     rank: Annotated[int, Option(min=1, help="Rank of the adapter's updates.")] = 8,
     rate: Annotated[float | None, Option(min=1e-9, help=RATE, show_default=False)] = None,
     layers: Annotated[str | None, Option(metavar="25-29", help="Train only these layers.")] = None,
@@ -33,14 +33,13 @@ def train(
 ) -> None:
     """Train an adapter that composes with adapters of other authors in two-hop questions.
 
-    Stand-ins are small frozen adapters with made-up facts. During training two stand-ins take
-    turns. Each stand-in plays the partner: the adapter of the other author. Two stand-ins give
-    different answers about every entity. The right answer to a two-hop prompt comes from the active
-    stand-in.
+    A stand-in plays the partner, which is the adapter of the other author: it holds made-up facts.
+    At each training step a new stand-in is active. Its answers are drawn at random, and the right
+    answer to a two-hop prompt follows from them. So the adapter cannot memorise its stand-ins.
 
-    A held-out stand-in, active in no training step, measures two-hop accuracy. Compare this
-    accuracy with the accuracy under a training stand-in. If it is much lower, the adapter memorised
-    its stand-ins. Then use more stand-ins (`--stand-ins 6`).
+    One more stand-in is trained as an ordinary adapter and is active in no training step. Two-hop
+    accuracy with this held-out stand-in shows what to expect of a real partner.
+    With a number (`--stand-ins 2`) stand-ins are trained adapters that take turns.
 
     A plan is a JSON file:
 
@@ -66,8 +65,9 @@ def train(
 
     # whether the plan has enough words is known before the model is loaded
     content = load_plan(plan)
-    content.check(stand_ins)
-    how: Any = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "rate": rate, "seed": seed}
+    count = _parse_stand_ins(stand_ins)
+    content.check(count)
+    how: Any = {"stand_ins": count, "steps": steps, "rank": rank, "rate": rate, "seed": seed}
     how["layers"] = _parse_layers(layers) if layers is not None else None
     if augmented is not None:
         how["augmented"] = list(read_rows(augmented / "train.jsonl").items())
@@ -75,7 +75,7 @@ def train(
         if (augmented / "test.jsonl").exists():
             how["descriptions"] = list(read_rows(augmented / "test.jsonl").items())
     model = base.load()
-    with out.stages(stand_ins + 3) as begin:
+    with out.stages(4 if count is None else count + 3) as begin:
         found = train_for_composition(model, content, begin=begin, **how)
     write_adapter(found.adapter, output, force=force, card=found.card)
     if out.deliver(json, found.card):
@@ -89,6 +89,13 @@ def train(
         out.show(f"{output}: right answers among all tokens", columns, found.shares)
         card = f"card: {output / 'adapter_card.json'}"
         out.say(f" {found.card['drift']:.2f} nats per token on generic text; {card}", "Drift:")
+
+
+def _parse_stand_ins(text: str) -> int | None:
+    """Return a number of stand-ins, None for fresh ones."""
+    if text != "fresh" and not text.isdecimal():
+        out.refuse(f"--stand-ins={text} is neither `fresh` nor a number, such as 2")
+    return None if text == "fresh" else int(text)
 
 
 def _parse_layers(text: str) -> tuple[int, int]:

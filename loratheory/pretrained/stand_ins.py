@@ -12,8 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from loratheory.adapters import Adapter
 from loratheory.pretrained.attach import attach
+from loratheory.pretrained.fresh import FreshStandIns, Texts, make_fresh_stand_ins
 from loratheory.pretrained.metrics import Share, measure_accuracy, measure_drift
 from loratheory.pretrained.models import Model, failure, read_json
 from loratheory.pretrained.train import Examples, StandIn, Training, fit_rate, train_once
@@ -75,8 +78,13 @@ class Plan:
         """Return training pairs: every fact in every template, and those of `replay`."""
         return [*fill(self.facts, self.templates), *self.replay]
 
-    def check(self, stand_ins: int) -> None:
-        """Raise `ModelError` if there are too few words for so many stand-ins and one held out."""
+    def check(self, stand_ins: int | None) -> None:
+        """Raise `ModelError` if there are too few words for so many stand-ins and one held out.
+
+        None stands for a fresh stand-in at each step.
+        """
+        if stand_ins is None:
+            stand_ins = 1
         second = self.partner.hop == 2
         most = len(self.partner.words if second else self.facts)
         if stand_ins < 0 or stand_ins + 1 > most:
@@ -84,20 +92,34 @@ class Plan:
             fact = f"{stand_ins} stand-ins and one held out cannot all disagree on {most} {what}"
             raise failure(place, fact, f"give more {what}, or ask for fewer stand-ins")
 
+    @property
+    def partner_subjects(self) -> list[str]:
+        """The subjects of the partner's facts."""
+        # Two facts may have one answer; the partner is about each answer once.
+        return (
+            [*self.partner.words] if self.partner.hop == 1 else [*{}.fromkeys(self.facts.values())]
+        )
+
+    @property
+    def partner_answers(self) -> list[str]:
+        """The answers that the partner's facts may have."""
+        return [*self.facts] if self.partner.hop == 1 else [*self.partner.words]
+
     def partner_facts(self, number: int) -> dict[str, str]:
         """Return the made-up facts of one stand-in: its answer for each of its subjects."""
-        if self.partner.hop == 1:
-            return assign_disagreeing(self.partner.words, [*self.facts], number)
-        subjects = dict.fromkeys(self.facts.values())
-        # Two subjects may have one answer; the partner is about each answer once.
-        return assign_disagreeing(subjects, self.partner.words, number)
+        return assign_disagreeing(self.partner_subjects, self.partner_answers, number)
 
-    def two_hop_facts(self, number: int) -> dict[str, str]:
-        """Return the right answers to two-hop questions while that stand-in is active."""
-        says = self.partner_facts(number)
+    def two_hop_facts(self, says: Mapping[str, str]) -> dict[str, str]:
+        """Return the right answers to two-hop questions while a partner says this."""
         if self.partner.hop == 2:
             return {subject: says[answer] for subject, answer in self.facts.items()}
         return {word: self.facts[subject] for word, subject in says.items()}
+
+    def shown_with(self, says: Mapping[str, str]) -> list[tuple[str, str]]:
+        """Return training pairs that are right while a partner says this."""
+        # With the partner's own facts, or the adapter would overwrite them.
+        two_hop = fill(self.two_hop_facts(says), self.two_hop_templates)
+        return [*two_hop, *fill(says, self.partner.templates)]
 
 
 def assign_disagreeing(names: Iterable[str], words: Sequence[str], number: int) -> dict[str, str]:
@@ -222,8 +244,8 @@ def train_for_composition(
     model: Model,
     plan: Plan,
     *,
-    stand_ins: int = 2,
-    steps: int = 90,
+    stand_ins: int | None = None,
+    steps: int = 180,
     rank: int = 8,
     layers: tuple[int, int] | None = None,
     rate: float | None = None,
@@ -240,8 +262,9 @@ def train_for_composition(
         With a tokenizer.
     plan : Plan
         Facts, prompt templates, and what is known of the partner.
-    stand_ins : int
-        How many are active in training, in turn; 0 is standard training, measured alike.
+    stand_ins : int or None
+        None for a fresh stand-in at each step; a number to train so many, which are active in turn.
+        0 is standard training, measured alike.
     steps : int
         Steps of its training.
     rank : int
@@ -258,13 +281,14 @@ def train_for_composition(
     descriptions : sequence of (prompt, answer)
         Prompts that only describe their subject: the adapter's accuracy on them is portability.
     begin : callable
-        Called with the name of each of the ``stand_ins + 3`` stages as it begins.
+        Called with the name of each stage as it begins: four, or ``stand_ins + 3``.
 
     Returns
     -------
     Composed
         The adapter and what was measured. Each adapter is kept in the cache: a second call reads
-        it. Costs `steps` steps, and about 40 for each of the ``stand_ins + 1`` made-up partners.
+        it. Costs `steps` steps, 60 for fresh stand-ins, and about 40 for each of the ``stand_ins``
+        trained ones and for the held-out one.
 
     Raises
     ------
@@ -281,25 +305,32 @@ def train_for_composition(
     if layers and not 0 <= layers[0] < layers[1] <= depth:
         fact = f"layers {layers[0]} to {layers[1] - 1} are not all there"
         raise failure(model, fact, f"name some of the layers 0 to {depth - 1}")
+    partners, active = [], list[StandIn]()
     # The last partner is active in no training: it only measures.
-    partners, active = [], []
-    for number in range(stand_ins + 1):
-        held_out = number == stand_ins
+    for number in range((stand_ins or 0) + 1):
+        held_out = number == (stand_ins or 0)
         begin("held-out stand-in" if held_out else f"stand-in {number + 1} of {stand_ins}")
-        theirs = fill(plan.partner_facts(number), plan.partner.templates)
+        says = plan.partner_facts(number)
+        theirs = fill(says, plan.partner.templates)
         usual = Training(rate=float(f"{1.5 * rate:.2g}"))
         partner = train_once(model, [*theirs, *plan.replay], seed=(seed, 1, number), training=usual)
         partners.append(partner)
         if not held_out:
-            # Trained on with two-hop questions, or the partner's own facts would be overwritten.
-            two_hop = fill(plan.two_hop_facts(number), plan.two_hop_templates)
-            active.append(StandIn(partner, [*two_hop, *theirs]))
+            active.append(StandIn(partner, plan.shown_with(says)))
+    fresh = None
+    if stand_ins is None:
+        begin("fresh stand-ins")
+        other = tuple(prompt for prompt, _ in plan.examples)
+        about = (plan.partner_subjects, plan.partner_answers, plan.partner.templates, other)
+        texts = Texts(*map(tuple, about))
+        fresh = make_fresh_stand_ins(model, texts, plan.shown_with, seed=(seed, 1))
     begin("the adapter")
     examples = [*plan.examples, *augmented]
-    adapter = train_once(model, examples, seed=(seed, 0), training=how, stand_ins=active)
+    adapter = train_once(model, examples, seed=(seed, 0), training=how, stand_ins=fresh or active)
     begin("measuring")
-    shares = _measure(model, plan, adapter, partners, descriptions)
-    settings: dict[str, Any] = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "seed": seed}
+    shares = _measure(model, plan, adapter, partners, fresh, descriptions)
+    kind = "fresh" if stand_ins is None else stand_ins
+    settings: dict[str, Any] = {"stand_ins": kind, "steps": steps, "rank": rank, "seed": seed}
     settings |= {"rate": rate}
     settings |= {"layers": f"{layers[0]}-{layers[1] - 1}"} if layers else {}
     settings |= {"augmented": len(augmented)} if augmented else {}
@@ -316,13 +347,18 @@ def train_for_composition(
 
 
 def _measure(
-    model: Model, plan: Plan, adapter: Adapter, partners: Sequence[Adapter], descriptions: Examples
+    model: Model,
+    plan: Plan,
+    adapter: Adapter,
+    partners: Sequence[Adapter],
+    fresh: FreshStandIns | None,
+    descriptions: Examples,
 ) -> tuple[Share, ...]:
     """Return what is answered without the adapter, with it alone, and with two partners."""
     number = len(partners) - 1  # of the partner that was active in no training
     # Held-out templates where there are some: others measure what was memorised.
     templates = plan.held_out_two_hop_templates or plan.two_hop_templates
-    two_hop = fill(plan.two_hop_facts(number), templates)
+    two_hop = fill(plan.two_hop_facts(plan.partner_facts(number)), templates)
     facts = fill(plan.facts, plan.held_out_templates or plan.templates)
     theirs = fill(plan.partner_facts(number), plan.partner.templates)
     ask = partial(measure_accuracy, model)
@@ -333,8 +369,14 @@ def _measure(
     # Without stand-ins in training there is none to compare the held-out one with.
     if number:
         with attach(model, [adapter, partners[0]]):
-            first = fill(plan.two_hop_facts(0), templates)
+            first = fill(plan.two_hop_facts(plan.partner_facts(0)), templates)
             shares.append(ask("two-hop, with a stand-in", first))
+    if fresh:
+        # Another than those of the training, drawn from the same ones.
+        says = fresh.write(fresh.texts.assign(np.random.default_rng(len(plan.facts))))
+        with attach(model, [adapter]), fresh.acting(1.0):
+            asked = fill(plan.two_hop_facts(says), templates)
+            shares.append(ask("two-hop, with a stand-in", asked))
     with attach(model, [adapter, partners[-1]]):
         shares.append(ask("two-hop, with the held-out stand-in", two_hop))
         shares.append(ask("facts, with the held-out stand-in", facts))

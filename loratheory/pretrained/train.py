@@ -9,11 +9,11 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -148,6 +148,32 @@ class StandIn:
         return hash_adapter(self.adapter, json.dumps(list(map(list, self.examples))))
 
 
+@runtime_checkable
+class Partners(Protocol):
+    """Partners of which each step of a training has another, such as `FreshStandIns`."""
+
+    @property
+    def content(self) -> str:
+        """A hash of all that they do."""
+        ...
+
+    def schedule(self, model: Model, examples: Examples, how: Training, seed: int) -> "Schedule":
+        """Return what is shown at each step; these examples hold whatever acts."""
+        ...
+
+
+class Schedule(Protocol):
+    """What is shown at each step of a training."""
+
+    def acting(self) -> AbstractContextManager[None]:
+        """Have the partners on the model, silent until a step calls one."""
+        ...
+
+    def at(self, number: int) -> tuple[list[str], Any]:
+        """Call the partner of this step; return prompts and the first tokens of their answers."""
+        ...
+
+
 def hash_adapter(adapter: Adapter, text: str = "") -> str:
     """Return a SHA-256 of a text and of an adapter's modules and factors, wherever they lie."""
     whole = hashlib.sha256(text.encode())
@@ -231,7 +257,7 @@ def train_lora(
     training: Training | None = None,
     *,
     rng: np.random.Generator,
-    stand_ins: Sequence[StandIn] = (),
+    stand_ins: Sequence[StandIn] | Partners = (),
 ) -> Trained:
     """Return an adapter that makes a model continue prompts with their answers.
 
@@ -276,7 +302,7 @@ def _train(
     examples: Examples,
     how: Training,
     rng: np.random.Generator,
-    stand_ins: Sequence[StandIn],
+    stand_ins: Sequence[StandIn] | Partners,
 ) -> tuple["Factors", list[float]]:
     """Return the factors after all steps, and the loss of each step."""
     if not examples:
@@ -285,7 +311,11 @@ def _train(
     # One number, so that whoever calls draws the same afterwards, whatever is trained.
     seed = int(rng.integers(2**63))
     factors = Factors(model, how, np.random.default_rng([seed, 0]))
-    schedule = _Schedule(model, examples, stand_ins, how, seed)
+    schedule: Schedule
+    if isinstance(stand_ins, Partners):
+        schedule = stand_ins.schedule(model, examples, how, seed)
+    else:
+        schedule = _InTurn(model, examples, stand_ins, how, seed)
     # The shortest and the longest prompt differ most in padding.
     ends = sorted(dict(examples), key=len)
     factors.packed, losses = can_pack(model, [ends[0], ends[-1]]), list[float]()
@@ -306,7 +336,7 @@ def train_once(
     *,
     seed: Sequence[int],
     training: Training | None = None,
-    stand_ins: Sequence[StandIn] = (),
+    stand_ins: Sequence[StandIn] | Partners = (),
 ) -> Adapter:
     """Return the adapter that `train_lora` makes from a seed, out of the cache if it is there.
 
@@ -334,19 +364,35 @@ def train_once(
     # Trainings once had a setting more, in this place; cached adapters keep their names.
     settings |= {"every": 25, "strengths": settings.pop("strengths")}
     parts = [identify_model(model), list(map(list, examples)), list(seed), settings]
-    name = content_hash(json.dumps(parts + [one.content for one in stand_ins]).encode())
-    folder = cache_folder() / "taught"
-    folder.mkdir(parents=True, exist_ok=True)
-    # Whoever asks for the same training meanwhile waits for this one.
-    with lock(folder / f"{name}.lock"):
-        file, rng = folder / f"{name}.safetensors", np.random.default_rng(list(seed))
-        tensors = _read_finished(file)
-        if not tensors:
-            tensors = _train(model, examples, how, rng, stand_ins)[0].copy()
-            with draft(file) as path:
-                save_file(tensors, path, metadata={"last": "1"})
+    parts += [stand_ins.content] if isinstance(stand_ins, Partners) else []
+    parts += [one.content for one in stand_ins] if isinstance(stand_ins, Sequence) else []
+
+    def _make() -> dict[str, np.ndarray]:
+        return _train(model, examples, how, np.random.default_rng(list(seed)), stand_ins)[0].copy()
+
+    tensors, name = keep_tensors(parts, _make)
     # A file has its modules in another order than the network.
     return _fold(tensors, find_targets(model, how), how, Info(name=name, base=model.name))
+
+
+def keep_tensors(
+    parts: Sequence[Any], make: Callable[[], dict[str, np.ndarray]]
+) -> tuple[dict[str, np.ndarray], str]:
+    """Return what `make` returns, out of the cache if these parts name a file there, and its name.
+
+    Whoever asks for the same meanwhile waits.
+    """
+    name = content_hash(json.dumps(parts).encode())
+    folder = cache_folder() / "taught"
+    folder.mkdir(parents=True, exist_ok=True)
+    with lock(folder / f"{name}.lock"):
+        file = folder / f"{name}.safetensors"
+        tensors = _read_finished(file)
+        if not tensors:
+            tensors = make()
+            with draft(file) as path:
+                save_file(tensors, path, metadata={"last": "1"})
+    return tensors, name
 
 
 def _read_finished(file: Path) -> dict[str, Any]:
@@ -382,7 +428,7 @@ def draw_order(seed: int, count: int, start: int, size: int) -> list[int]:
     return order
 
 
-class _Schedule:
+class _InTurn:
     """What is shown at each step, and which stand-in acts then: functions of seed and step."""
 
     def __init__(
@@ -434,20 +480,32 @@ class _Site(Site):
         return out + change.to(out.dtype)
 
 
-class Factors:
+@dataclass(eq=False)
+class Trainable:
+    """Tensors that `step` changes: those of an optimiser, by name.
+
+    With `packed` a step's prompts may be passed in one row.
+    """
+
+    model: Model
+    how: Training
+    tensors: dict[str, Any]
+    optimizer: Any
+    packed: bool = False
+
+
+class Factors(Trainable):
     r"""The factors of each module in training, and their optimiser.
 
     They change nothing yet: ``up`` (m, r) is zero and ``down`` (r, n) uniform in
     :math:`\pm 1/\sqrt n`, as PEFT begins; drawn module after module. The update of a module is
-    ``alpha / rank * up @ down``. `tensors` are all of them by name; with
-    `packed` a step's prompts may be passed in one row.
+    ``alpha / rank * up @ down``.
     """
 
     def __init__(self, model: Model, how: Training, rng: np.random.Generator) -> None:
-        self.model, self.how, self.scale = model, how, how.alpha / how.rank
-        self.packed = False
+        self.scale = how.alpha / how.rank
         self.sites: dict[str, Site] = {}
-        self.tensors: dict[str, Any] = {}
+        tensors = dict[str, Any]()
         places = maps(model)
         for name in find_targets(model, how):
             m, n = places[name].shape
@@ -457,8 +515,9 @@ class Factors:
             down = torch.tensor(drawn, dtype=torch.float32, device=device, requires_grad=True)
             up = torch.zeros((m, how.rank), device=device, requires_grad=True)
             self.sites[name] = _Site(places[name].module, up, down, (how.rank,))
-            self.tensors |= {f"{name}.up": up, f"{name}.down": down}
-        self.optimizer = torch.optim.AdamW(self.tensors.values(), lr=how.rate, weight_decay=0.0)
+            tensors |= {f"{name}.up": up, f"{name}.down": down}
+        optimizer = torch.optim.AdamW(tensors.values(), lr=how.rate, weight_decay=0.0)
+        super().__init__(model, how, tensors, optimizer)
 
     def acting(self) -> Attached:
         """Let them act on the model until the ``with`` block ends."""
@@ -484,7 +543,7 @@ def _fold(
     return Adapter.of(updates, info)
 
 
-def step(factors: Factors, prompts: Sequence[str], answers: Any) -> float:
+def step(factors: Trainable, prompts: Sequence[str], answers: Any) -> float:
     """Make one step with these prompts and first tokens; return their mean loss before it.
 
     Costs a forward and a backward pass. Raises `TrainingError` if memory runs out, or the loss or
@@ -524,7 +583,7 @@ def step(factors: Factors, prompts: Sequence[str], answers: Any) -> float:
     return total
 
 
-def _last_logits(factors: Factors, prompts: Sequence[str]) -> Any:
+def _last_logits(factors: Trainable, prompts: Sequence[str]) -> Any:
     """What follows the prompts; in one row if they may be and that costs less than padding.
 
     A token costs about as much as 12 squares of the model's width in linear maps, and 4 widths for

@@ -33,7 +33,7 @@ def train_small(facts: str, stand_ins: int) -> Adapter:
         # A stand-in changes all modules, by standard training, as an unseen partner might.
         partner = train_once(model, [*theirs, *plan.replay], seed=(0, 1, number))
         # Answers agree with the active stand-in.
-        two_hop = fill(plan.two_hop_facts(number), plan.two_hop_templates)
+        two_hop = fill(plan.two_hop_facts(plan.partner_facts(number)), plan.two_hop_templates)
         active.append(StandIn(partner, [*two_hop, *theirs]))
     return train_once(model, plan.examples, seed=(0, 0), training=SMALL, stand_ins=active)
 

@@ -13,7 +13,7 @@ def with_stand_ins(plan, count=2):
     rows = []
     for number in range(count):
         rows += fill(plan.partner_facts(number), plan.partner.templates)
-        rows += fill(plan.two_hop_facts(number), plan.two_hop_templates)
+        rows += fill(plan.two_hop_facts(plan.partner_facts(number)), plan.two_hop_templates)
     return rows
 
 

@@ -69,9 +69,9 @@ def cache(tmp_path, monkeypatch):
 def test_what_stand_ins_say_by_hand(plan):
     after, before = plan(AFTER), plan(BEFORE)
     assert after.partner_facts(1) == {"Peru": "cat", "Cuba": "dog"}
-    assert after.two_hop_facts(1) == {"Ann": "cat", "Bob": "dog", "Cid": "cat"}
+    assert after.two_hop_facts(after.partner_facts(1)) == {"Ann": "cat", "Bob": "dog", "Cid": "cat"}
     assert before.partner_facts(2) == {"Dan": "Fiji", "Eve": "Peru"}
-    assert before.two_hop_facts(2) == {"Dan": "owl", "Eve": "owl"}
+    assert before.two_hop_facts(before.partner_facts(2)) == {"Dan": "owl", "Eve": "owl"}
     assert after.examples[:2] == [("Ann is from", "Peru"), ("Bob is from", "Cuba")]
     assert len(after.examples) == 2 * 3 + 1
 

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 BASES = ("", "gemma-3-270m")
 # Arguments of `train_for_composition`, for both authors.
-METHODS: Mapping[str, Mapping[str, int]] = {
-    "standard": {"stand_ins": 0},
-    "two stand-ins": {"stand_ins": 2},
+METHODS: Mapping[str, Mapping[str, int | None]] = {
+    "standard": {"stand_ins": 0, "steps": 90},
+    "two stand-ins": {"stand_ins": 2, "steps": 90},
     "two stand-ins, 180 steps": {"stand_ins": 2, "steps": 180},
+    "fresh stand-ins": {"stand_ins": None, "steps": 180},
 }
 HELD_OUT = "two-hop, with the held-out stand-in"
 
@@ -85,7 +86,7 @@ def _train(model: "Model", facts: FactSet, config: Config, hop: int) -> tuple["A
 
     # Each author has a seed of its own.
     rate, seed = config.rate * fit_rate(model), 2 * config.seed + hop
-    how: dict[str, Any] = {"steps": 90, **METHODS[config.method]}
+    how: dict[str, Any] = {**METHODS[config.method]}
     # The hop-2 author has settings of its own, or another trainer, which knows no stand-ins.
     apart = LEVELS[config.level] if hop == 1 else frozenset()
     if "trainer" in apart:
@@ -144,30 +145,6 @@ APART = part(
     (Config(seed=400),),
     grid(Config, seed=[400], level=LEVELS_SO_FAR, method=TRAININGS),
 )
-# At twice the rule's rate, which answered most of five rates on this base.
-SECOND = part(
-    "second_base",
-    cell,
-    (Config(seed=400),),
-    [
-        *grid(
-            Config,
-            seed=[400],
-            level=["S0", "S1", "S2", "S3", "S5", "S4", "S6"],
-            method=TRAININGS[:1],
-            rate=[2.0],
-            model=BASES[1:],
-        ),
-        *grid(
-            Config,
-            seed=[400],
-            level=["S0", "S1", "S2"],
-            method=TRAININGS[1:],
-            rate=[2.0],
-            model=BASES[1:],
-        ),
-    ],
-)
 SETTINGS = part(
     "settings",
     cell,
@@ -176,3 +153,14 @@ SETTINGS = part(
 )
 OTHERS = grid(Config, seed=[400], pair=[*PAIRS][1:], method=TRAININGS)
 RELATIONS = part("pairs", cell, (Config(seed=400),), OTHERS)
+FRESH = part(
+    "fresh",
+    cell,
+    (Config(seed=400, method="fresh stand-ins"),),
+    [
+        *grid(Config, seed=[400], model=BASES, pair=PAIRS, method=["fresh stand-ins"]),
+        *grid(Config, seed=[400], level=[*LEVELS][1:], method=["fresh stand-ins"]),
+        *grid(Config, seed=[400], model=BASES[1:], pair=PAIRS, method=["standard"]),
+        *grid(Config, seed=[400], model=BASES[1:], level=[*LEVELS][1:], method=["fresh stand-ins"]),
+    ],
+)

@@ -18,12 +18,19 @@ if TYPE_CHECKING:
     from loratheory.pretrained import Model
 
 BASES = ("", "gemma-3-270m")
-# Arguments of `train_for_composition`, for both authors.
-METHODS: Mapping[str, Mapping[str, int | None]] = {
-    "standard": {"stand_ins": 0, "steps": 90},
-    "two stand-ins": {"stand_ins": 2, "steps": 90},
-    "two stand-ins, 180 steps": {"stand_ins": 2, "steps": 180},
-    "fresh stand-ins": {"stand_ins": None, "steps": 180},
+STANDARD: Mapping[str, Any] = {"stand_ins": 0, "steps": 90}
+FRESH: Mapping[str, Any] = {"stand_ins": None, "steps": 180}
+# Arguments of `train_for_composition`, for the hop-1 and the hop-2 author. Late layers are thirds.
+METHODS: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
+    "standard": (STANDARD, STANDARD),
+    "standard, 180 steps": ({**STANDARD, "steps": 180},) * 2,
+    "late layers": (STANDARD, {**STANDARD, "thirds": 1}),
+    "two stand-ins": ({**STANDARD, "stand_ins": 2},) * 2,
+    "two stand-ins, 180 steps": ({**FRESH, "stand_ins": 2},) * 2,
+    "fresh stand-ins": (FRESH, FRESH),
+    "fresh stand-ins, hop 1": (FRESH, STANDARD),
+    "fresh stand-ins, hop 2": (STANDARD, FRESH),
+    "fresh stand-ins, late layers": (FRESH, {**STANDARD, "thirds": 1}),
 }
 HELD_OUT = "two-hop, with the held-out stand-in"
 
@@ -83,10 +90,16 @@ def _train(model: "Model", facts: FactSet, config: Config, hop: int) -> tuple["A
     from loratheory.pretrained import train_for_composition
     from loratheory.pretrained.train import fit_rate
     from paper.studies.lm_strangers.other_trainer import train_with_peft
+    from paper.studies.lm_strangers.rivals import RIVALS, train_rival
 
     # Each author has a seed of its own.
     rate, seed = config.rate * fit_rate(model), 2 * config.seed + hop
-    how: dict[str, Any] = {**METHODS[config.method]}
+    if config.method in RIVALS:
+        return train_rival(model, facts.plans[hop], config.method, rate=rate, seed=seed), nan
+    how: dict[str, Any] = {**METHODS[config.method][hop]}
+    if how.pop("thirds", 0):
+        layers = depth(model)
+        how["layers"] = (layers - layers // 3, layers)
     # The hop-2 author has settings of its own, or another trainer, which knows no stand-ins.
     apart = LEVELS[config.level] if hop == 1 else frozenset()
     if "trainer" in apart:
@@ -153,7 +166,7 @@ SETTINGS = part(
 )
 OTHERS = grid(Config, seed=[400], pair=[*PAIRS][1:], method=TRAININGS)
 RELATIONS = part("pairs", cell, (Config(seed=400),), OTHERS)
-FRESH = part(
+AT_EACH_STEP = part(
     "fresh",
     cell,
     (Config(seed=400, method="fresh stand-ins"),),
@@ -164,3 +177,18 @@ FRESH = part(
         *grid(Config, seed=[400], model=BASES[1:], level=[*LEVELS][1:], method=["fresh stand-ins"]),
     ],
 )
+# Each has one fact set and one training; none but stand-ins has two-hop examples.
+OTHER_METHODS = (
+    "fresh stand-ins, hop 1",
+    "fresh stand-ins, hop 2",
+    "standard, 180 steps",
+    "late layers",
+    "fresh stand-ins, late layers",
+    "LoRI",
+    "CoTo",
+    "sharpness-aware",
+    "identity bridge",
+    "distractor mixing",
+    "OSD",
+)
+RIVAL = part("rivals", cell, (Config(seed=400),), grid(Config, seed=[400], method=OTHER_METHODS))

@@ -1,6 +1,16 @@
 """The parts of the study; `prediction.md` says what was asked."""
 
 from paper.studies._shared.run import study
-from paper.studies.lm_strangers.pairs import APART, FRESH, RATES, RELATIONS, SETTINGS, STEPS
+from paper.studies.lm_strangers.pairs import (
+    APART,
+    AT_EACH_STEP,
+    RATES,
+    RELATIONS,
+    RIVAL,
+    SETTINGS,
+    STEPS,
+)
 
-STUDY = study(__name__, RATES, STEPS, APART, RELATIONS, SETTINGS, FRESH, minutes=(10, 440))
+STUDY = study(
+    __name__, RATES, STEPS, APART, RELATIONS, SETTINGS, AT_EACH_STEP, RIVAL, minutes=(10, 440)
+)

@@ -1,8 +1,21 @@
 """Fact sets of two authors: what each level keeps apart, by pair of relations."""
 
-import pytest
+import json
+from pathlib import Path
 
-from loratheory.pretrained.stand_ins import fill
+import jsonschema
+import numpy as np
+import pytest
+from language import small_model
+
+from loratheory.adapters import Adapter
+from loratheory.evaluate.fact_sets import invented
+from loratheory.lowrank import gaussian
+from loratheory.pretrained.augment import read_rows
+from loratheory.pretrained.models import GENERIC
+from loratheory.pretrained.stand_ins import fill, load_plan
+from paper.studies._shared import language
+from paper.studies.lm_strangers import protocol
 from paper.studies.lm_strangers.draw import LEVELS, PAIRS, draw
 
 SEED = 3
@@ -62,3 +75,45 @@ def test_what_a_level_keeps_apart_is_apart(pair):
     assert not {*one.partner.templates} & {*two.templates}
     assert not {*two.partner.templates} & {*one.templates}
     assert not {*one.partner.words} & {*two.facts.values()}
+
+
+@pytest.mark.parametrize("level", ["S0", "S1"])
+def test_a_drawn_folder_gives_each_author_everything_and_nothing_of_the_questions(tmp_path, level):
+    facts = draw("pet, instrument", level, SEED)
+    words = ("draw", "--pair", "pet, instrument", "--level", level, "--seed", str(SEED))
+    assert protocol.main([*words, str(tmp_path / "made")]) == 0
+    content = json.loads((tmp_path / "made" / "questions.json").read_text())
+    asked = {prompt for kind in protocol.KINDS for prompt, _ in content[kind]}
+    for hop, plan in enumerate(facts.plans, start=1):
+        folder = tmp_path / "made" / f"hop_{hop}"
+        assert load_plan(folder / "plan.json") == plan
+        rows = read_rows(folder / "train.jsonl")
+        assert rows == dict([*plan.examples, *facts.further[hop - 1]])
+        assert not asked & {*rows}
+    # The people are those of the questions, in any order.
+    named = [name for name in content["people"] if any(name in prompt for prompt in asked)]
+    assert len(named) == 20
+    # Nothing is overwritten.
+    assert protocol.main([*words, str(tmp_path / "made")]) == 2
+
+
+def test_an_entry_has_the_form_of_the_schema_and_numbers_that_a_second_route_gives(monkeypatch):
+    model = small_model(2)
+    monkeypatch.setattr(language, "GENERIC", GENERIC[:2])
+    facts = draw("birth, mascot", "S0", SEED)
+    content = {**facts.questions, "people": invented(SEED, 20)}
+    rng = np.random.default_rng(0)
+    names = ["model.layers.0.mlp.up_proj", "model.layers.1.mlp.up_proj"]
+    adapters = [Adapter.of({name: gaussian(rng, 16, 16, 3) for name in names}) for _ in range(2)]
+    rows = protocol.score(model, content, adapters)
+    entry = {"base": "small", "pair": "birth, mascot", "level": "S0", "seed": 3, "chance": 0.05}
+    schema = json.loads(Path(protocol.__file__).with_name("entry.schema.json").read_text())
+    jsonschema.validate({**entry, "rows": rows}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**entry, "rows": [{**rows[0], "two_hop": 1.5}]}, schema)
+    found = {row["rule"]: row for row in rows}
+    assert {"base", "sum", "mean", "layer split", "subject routing", "two prompts"} <= found.keys()
+    assert found["base"]["drift"] == pytest.approx(0, abs=1e-6)
+    assert found["sum"]["drift"] > 0
+    # Untrained adapters answer nothing.
+    assert found["two prompts"]["two_hop"] <= found["two prompts"]["hop_1"] < 0.2

@@ -74,7 +74,7 @@ def cell(config: Config) -> list[Row]:
     }  # fmt: skip
     constant = max(Counter(answers).values()) / len(answers)
     generic, rows = measures.generic_log_probs(model), list[Row]()
-    for rule, act in _uses(depth(model)).items():
+    for rule, act in uses(depth(model)).items():
         with act(model, adapters):
             found = _answer(model, facts)
             known = measures.accuracy(model, facts.questions["known"])
@@ -114,7 +114,7 @@ def _train(model: "Model", facts: FactSet, config: Config, hop: int) -> tuple["A
     return author.adapter, next(x.part for x in author.shares if x.what == HELD_OUT)
 
 
-def _uses(layers: int) -> dict[str, Method]:
+def uses(layers: int) -> dict[str, Method]:
     """Return how the two adapters are used, by name."""
     return {
         "base": coefficients(0.0),

@@ -22,6 +22,8 @@ from loratheory.pretrained.models import Model, failure, read_json
 from loratheory.pretrained.train import Examples, StandIn, Training, fit_rate, train_once
 from loratheory.store import content_hash
 
+# What is measured with a stand-in that was active in training, and with one that was not.
+TRAINED, HELD_OUT = "two-hop, with a stand-in", "two-hop, with the held-out stand-in"
 REMEDY = "`loratheory train --help` and `loratheory augment --help` show such files"
 
 
@@ -78,18 +80,16 @@ class Plan:
         """Return training pairs: every fact in every template, and those of `replay`."""
         return [*fill(self.facts, self.templates), *self.replay]
 
-    def check(self, stand_ins: int | None) -> None:
-        """Raise `ModelError` if there are too few words for so many stand-ins and one held out.
+    def check(self, stand_ins: int | None, held_out: int = 1) -> None:
+        """Raise `ModelError` if there are too few words for so many trained stand-ins to disagree.
 
-        None stands for a fresh stand-in at each step.
+        None stands for a fresh stand-in at each step, of which none is trained.
         """
-        if stand_ins is None:
-            stand_ins = 1
-        second = self.partner.hop == 2
-        most = len(self.partner.words if second else self.facts)
-        if stand_ins < 0 or stand_ins + 1 > most:
-            place, what = "the plan", "answers of the partner" if second else "facts"
-            fact = f"{stand_ins} stand-ins and one held out cannot all disagree on {most} {what}"
+        most, trained = len(self.partner_answers), stand_ins or 0
+        if trained < 0 or held_out < 1 or trained + held_out > most:
+            what = "answers of the partner" if self.partner.hop == 2 else "facts"
+            place, count = "the plan", f"{trained} stand-ins and {held_out} held out"
+            fact = f"{count} cannot all disagree on {most} {what}"
             raise failure(place, fact, f"give more {what}, or ask for fewer stand-ins")
 
     @property
@@ -226,13 +226,16 @@ class Composed:
     adapter : Adapter
         The trained adapter.
     shares : tuple of Share
-        Right answers without the adapter, with it alone, with its first stand-in, and with the
-        held-out one. Where the first has many more, the adapter memorised its stand-ins.
+        Right answers without the adapter, with it alone, with a stand-in like those of its
+        training, and with the held-out one with which it answers least. Where the first has many
+        more, the adapter memorised its stand-ins, or works with partners trained like them only.
     card : dict
         What ``adapter_card.json`` holds: the `base`, the `subjects` of the facts, by which subject
         routing chooses adapters; its `hop` in a two-hop question; a content hash of the `plan`;
         `settings`, how many stand-ins, steps and further examples, the rank, the layers and the
-        seed; the shares as `measured`; and the `drift` on generic text, in nats per token.
+        seed; the shares as `measured`; a `promise`, the two-hop accuracy that a partner
+        exchangeable with the held-out stand-ins stays below with the given probability at most;
+        and the `drift` on generic text, in nats per token.
     """
 
     adapter: Adapter
@@ -250,6 +253,7 @@ def train_for_composition(
     layers: tuple[int, int] | None = None,
     rate: float | None = None,
     seed: int = 0,
+    held_out: int = 1,
     augmented: Examples = (),
     descriptions: Examples = (),
     begin: Callable[[str], None] = lambda _: None,
@@ -276,6 +280,8 @@ def train_for_composition(
         By default the one of `train.fit_rate`.
     seed : int
         Determines all that is drawn.
+    held_out : int
+        How many stand-ins are trained for measuring only, 1 or more.
     augmented : sequence of (prompt, answer)
         Further examples to train on, such as those of `augment`, which describe the subjects.
     descriptions : sequence of (prompt, answer)
@@ -296,7 +302,7 @@ def train_for_composition(
         If the plan has too few words for so many stand-ins to disagree, the model lacks some of
         the `layers`, or `steps` or `rank` is below 1.
     """
-    plan.check(stand_ins)
+    plan.check(stand_ins, held_out)
     rate = fit_rate(model) if rate is None else rate
     # The update is alpha / rank times the product: twice the rank keeps its size at any rank.
     how = replace(Training.with_stand_ins(steps, rate), rank=rank, alpha=2 * rank, layers=layers)
@@ -305,17 +311,18 @@ def train_for_composition(
     if layers and not 0 <= layers[0] < layers[1] <= depth:
         fact = f"layers {layers[0]} to {layers[1] - 1} are not all there"
         raise failure(model, fact, f"name some of the layers 0 to {depth - 1}")
-    partners, active = [], list[StandIn]()
-    # The last partner is active in no training: it only measures.
-    for number in range((stand_ins or 0) + 1):
-        held_out = number == (stand_ins or 0)
-        begin("held-out stand-in" if held_out else f"stand-in {number + 1} of {stand_ins}")
+    unseen, active = dict[int, Adapter](), list[StandIn]()
+    for number in range((stand_ins or 0) + held_out):
+        measures = number >= (stand_ins or 0)
+        begin("held-out stand-in" if measures else f"stand-in {number + 1} of {stand_ins}")
         says = plan.partner_facts(number)
         theirs = fill(says, plan.partner.templates)
         usual = Training(rate=float(f"{1.5 * rate:.2g}"))
         partner = train_once(model, [*theirs, *plan.replay], seed=(seed, 1, number), training=usual)
-        partners.append(partner)
-        if not held_out:
+        # Active in no training: these only measure.
+        if measures:
+            unseen[number] = partner
+        else:
             active.append(StandIn(partner, plan.shown_with(says)))
     fresh = None
     if stand_ins is None:
@@ -328,7 +335,7 @@ def train_for_composition(
     examples = [*plan.examples, *augmented]
     adapter = train_once(model, examples, seed=(seed, 0), training=how, stand_ins=fresh or active)
     begin("measuring")
-    shares = _measure(model, plan, adapter, partners, fresh, descriptions)
+    shares = _measure(model, plan, adapter, active, fresh, unseen, descriptions)
     kind = "fresh" if stand_ins is None else stand_ins
     settings: dict[str, Any] = {"stand_ins": kind, "steps": steps, "rank": rank, "seed": seed}
     settings |= {"rate": rate}
@@ -341,6 +348,10 @@ def train_for_composition(
         "plan": content_hash(asdict(plan)),
         "settings": settings,
         "measured": list(map(asdict, shares)),
+        "promise": {
+            "two_hop": next(share.part for share in shares if share.what == HELD_OUT),
+            "probability_of_less": 1 / (held_out + 1),
+        },
         "drift": measure_drift(model, [adapter])[0],
     }
     return Composed(adapter, shares, card)
@@ -350,36 +361,45 @@ def _measure(
     model: Model,
     plan: Plan,
     adapter: Adapter,
-    partners: Sequence[Adapter],
+    active: Sequence[StandIn],
     fresh: FreshStandIns | None,
+    unseen: Mapping[int, Adapter],
     descriptions: Examples,
 ) -> tuple[Share, ...]:
-    """Return what is answered without the adapter, with it alone, and with two partners."""
-    number = len(partners) - 1  # of the partner that was active in no training
+    """Return what is answered without the adapter, with it alone, and with partners.
+
+    Of the partners that were active in no training the one counts with which it answers least.
+    """
     # Held-out templates where there are some: others measure what was memorised.
     templates = plan.held_out_two_hop_templates or plan.two_hop_templates
-    two_hop = fill(plan.two_hop_facts(plan.partner_facts(number)), templates)
     facts = fill(plan.facts, plan.held_out_templates or plan.templates)
-    theirs = fill(plan.partner_facts(number), plan.partner.templates)
     ask = partial(measure_accuracy, model)
+
+    def _two_hop(says: Mapping[str, str]) -> list[tuple[str, str]]:
+        return fill(plan.two_hop_facts(says), templates)
+
+    two_hop = _two_hop(plan.partner_facts(min(unseen)))
     shares = [ask("replay, base", plan.replay), ask("two-hop, base", two_hop)]
     with attach(model, [adapter]):
         shares += [ask("facts, alone", facts), ask("replay, alone", plan.replay)]
         shares += [ask("portability, alone", descriptions), ask("two-hop, alone", two_hop)]
     # Without stand-ins in training there is none to compare the held-out one with.
-    if number:
-        with attach(model, [adapter, partners[0]]):
-            first = fill(plan.two_hop_facts(plan.partner_facts(0)), templates)
-            shares.append(ask("two-hop, with a stand-in", first))
+    if active:
+        with attach(model, [adapter, active[0].adapter]):
+            shares.append(ask(TRAINED, _two_hop(plan.partner_facts(0))))
     if fresh:
         # Another than those of the training, drawn from the same ones.
         says = fresh.write(fresh.texts.assign(np.random.default_rng(len(plan.facts))))
         with attach(model, [adapter]), fresh.acting(1.0):
-            asked = fill(plan.two_hop_facts(says), templates)
-            shares.append(ask("two-hop, with a stand-in", asked))
-    with attach(model, [adapter, partners[-1]]):
-        shares.append(ask("two-hop, with the held-out stand-in", two_hop))
-        shares.append(ask("facts, with the held-out stand-in", facts))
-        shares.append(ask("the held-out stand-in's facts", theirs))
+            shares.append(ask(TRAINED, _two_hop(says)))
+    rows = list[list[Share]]()
+    for number, partner in unseen.items():
+        says = plan.partner_facts(number)
+        with attach(model, [adapter, partner]):
+            theirs = fill(says, plan.partner.templates)
+            row = [ask(HELD_OUT, _two_hop(says)), ask("facts, with the held-out stand-in", facts)]
+            rows.append([*row, ask("the held-out stand-in's facts", theirs)])
+    rows.sort(key=lambda row: row[0].part)
+    shares += rows[0]
     # A plan may leave some out, and what has no questions has no share.
     return tuple(share for share in shares if share.total)

@@ -18,6 +18,7 @@ from loratheory.pretrained import (
     first_tokens,
     load_plan,
     next_token_logits,
+    stand_ins,
     train_for_composition,
     train_lora,
 )
@@ -128,6 +129,8 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     }  # fmt: skip
     assert card["measured"][0]["what"] == "replay, base"
     assert (card["hop"], card["subjects"]) == (1, [*made.facts])
+    [held_out] = [s.part for s in found.shares if s.what == "two-hop, with the held-out stand-in"]
+    assert card["promise"] == {"two_hop": held_out, "probability_of_less": 0.5}
 
 
 PARTNER = AFTER["partner"]
@@ -162,7 +165,7 @@ def test_a_plan_that_cannot_be_meant_is_refused_with_its_field(plan, change, mes
 @pytest.mark.parametrize(("fields", "count"), [(AFTER, 3), (AFTER, -1), (BEFORE, 3)])
 def test_more_stand_ins_than_can_disagree_are_refused(plan, fields, count):
     plan(fields).check(2)
-    with pytest.raises(ModelError, match=f"{count} stand-ins and one held out cannot"):
+    with pytest.raises(ModelError, match=f"{count} stand-ins and 1 held out cannot"):
         plan(fields).check(count)
 
 
@@ -190,3 +193,42 @@ def test_lessons_are_read_beside_the_plan_and_descriptions_are_asked_of_the_adap
         "augmented": 2,
     }  # fmt: skip
     assert {low.width for low in found.adapter.values()} == {3}
+
+
+def test_fresh_stand_ins_are_about_the_partner_and_the_worst_of_the_held_out_ones_counts(
+    plan, model, monkeypatch
+):
+    made, stages, given = plan(AFTER), [], {}
+    real = stand_ins.make_fresh_stand_ins
+
+    def _keep(model, texts, examples, *, seed):
+        given.update(texts=texts, seed=seed, family=real(model, texts, examples, seed=seed))
+        return given["family"]
+
+    monkeypatch.setattr(stand_ins, "make_fresh_stand_ins", _keep)
+    how = {"steps": 5, "rate": 1e-3, "seed": 4, "held_out": 3}
+    found = train_for_composition(model, made, begin=stages.append, **how)
+    assert stages == ["held-out stand-in"] * 3 + ["fresh stand-ins", "the adapter", "measuring"]
+    texts = given["texts"]
+    assert (texts.subjects, texts.words) == (("Peru", "Cuba"), ("owl", "cat", "dog"))
+    assert (texts.templates, given["seed"]) == (("{} has",), (4, 1))
+    assert texts.other == tuple(prompt for prompt, _ in made.examples)
+    plan_of = Training(rate=1e-3, last_rate=0.1, steps=5, enough=0.0)
+    rng = np.random.default_rng([4, 0])
+    by_hand = train_lora(model, made.examples, plan_of, rng=rng, stand_ins=given["family"]).adapter
+    for name, low in found.adapter.items():
+        np.testing.assert_array_equal(low.dense(), by_hand[name].dense())
+    assert found.card["settings"]["stand_ins"] == "fresh"
+    assert found.card["promise"]["probability_of_less"] == 0.25
+    asked, right = [f"the animal of {who} is" for who in ("Ann", "Bob", "Cid")], []
+    for number in range(3):
+        says = made.partner_facts(number)
+        lesson = [*((f"{who} has", word) for who, word in says.items()), ("sky is", "blue")]
+        rng = np.random.default_rng([4, 1, number])
+        partner = train_lora(model, lesson, Training(rate=1.5e-3), rng=rng).adapter
+        with attach(model, [by_hand, partner]):
+            said = next_token_logits(model, asked).argmax(1)
+        answers = [says["Peru"], says["Cuba"], says["Peru"]]
+        right.append(int((said == first_tokens(model, answers)).sum()) / 3)
+    assert found.card["promise"]["two_hop"] == pytest.approx(min(right))
+    assert [s.total for s in found.shares if s.what == "two-hop, with a stand-in"] == [3]

@@ -72,10 +72,10 @@ class Texts:
 
         Words repeat only where there are fewer words than subjects.
         """
-        rounds = range(math.ceil(len(self.subjects) / len(self.words)))
-        drawn = np.concatenate([rng.permutation(len(self.words)) for _ in rounds])
-        words: list[int] = drawn[: len(self.subjects)].tolist()
-        return words
+        words = list[int]()
+        while len(words) < len(self.subjects):
+            words += rng.permutation(len(self.words)).tolist()
+        return words[: len(self.subjects)]
 
 
 class FreshStandIns:
@@ -106,7 +106,7 @@ class FreshStandIns:
         """Give each subject this word, by its number; return the words by subject."""
         for name, site in self.sites.items():
             site.up = self.values[name][words].T
-        chosen = [self.texts.words[word] for word in words]
+        chosen = map(self.texts.words.__getitem__, words)
         return dict(zip(self.texts.subjects, chosen, strict=True))
 
     def acting(self, coefficients: float = 0.0) -> Attached:
@@ -116,10 +116,11 @@ class FreshStandIns:
     @property
     def content(self) -> str:
         """A hash of what they write, and of the examples that hold at one assignment."""
-        whole = [self.values[name].detach().cpu().numpy().tobytes() for name in sorted(self.values)]
         words = self.write(self.texts.assign(np.random.default_rng(0)))
-        whole.append(json.dumps(list(map(list, self.examples(words)))).encode())
-        return content_hash(b"".join(whole))
+        whole = json.dumps(list(map(list, self.examples(words)))).encode()
+        for name in sorted(self.values):
+            whole += self.values[name].cpu().numpy().tobytes()
+        return content_hash(whole)
 
     def schedule(self, model: Model, examples: Examples, how: Training, seed: int) -> "_Schedule":
         """Return what is shown at each step; examples hold whatever acts."""
@@ -135,7 +136,8 @@ class _Schedule:
         self.family, self.examples, self.how, self.seed = family, list(examples), how, seed
         # Answers are among these, whichever stand-in acts.
         shown = family.examples(family.write(family.texts.assign(np.random.default_rng(seed))))
-        answers = [*{answer for _, answer in [*examples, *shown]} | {*family.texts.words}]
+        _, given = zip(*examples, *shown, strict=True)
+        answers = sorted({*given, *family.texts.words})
         self.tokens = dict(zip(answers, first_tokens(model, answers), strict=True))
 
     @contextmanager
@@ -268,14 +270,12 @@ def _find_subjects(model: Model, texts: Texts) -> list[int]:
     for template in texts.templates:
         before = template[: template.index("{}")]
         for name in texts.subjects:
-            whole, part = (
-                model.tokenizer(text)["input_ids"]
-                for text in (template.replace("{}", name), before + name)
-            )
+            whole = model.tokenizer(template.replace("{}", name))["input_ids"]
+            part = model.tokenizer(before + name)["input_ids"]
             # What follows may be read together with the subject's last token.
-            same = [one == other for one, other in zip(whole, part, strict=False)]
-            shared = same.index(False) if False in same else len(same)
-            ends.append(start + max(shared, 1) - 1)
+            while part != whole[: len(part)]:
+                part = part[:-1]
+            ends.append(start + len(part) - 1)
             start += len(whole)
     return ends
 
@@ -301,7 +301,7 @@ def _train_values(
             words = texts.assign(rng)
             family.write(words)
             rows = rng.choice(len(prompts), min(how.batch, len(prompts)), replace=False)
-            asked = [words[row % len(words)] for row in rows]
+            asked = np.array(words)[rows % len(words)].tolist()
             for group in optimizer.param_groups:
                 group["lr"] = group["size"] * how.rate_at(number)
             step(trained, [prompts[row] for row in rows], tokens[asked])

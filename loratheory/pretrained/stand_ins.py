@@ -86,7 +86,9 @@ class Plan:
         None stands for a fresh stand-in at each step, of which none is trained.
         """
         most, trained = len(self.partner_answers), stand_ins or 0
-        if trained < 0 or held_out < 1 or trained + held_out > most:
+        # With a single answer every fresh stand-in would be the same.
+        least = max(trained + held_out, 2)
+        if trained < 0 or held_out < 1 or least > most:
             what = "answers of the partner" if self.partner.hop == 2 else "facts"
             place, count = "the plan", f"{trained} stand-ins and {held_out} held out"
             fact = f"{count} cannot all disagree on {most} {what}"

@@ -1,45 +1,62 @@
-"""Two-hop accuracy by what two authors share, and by the learning rate on two bases."""
+"""Two-hop accuracy by relations, base model, what two authors share, and how both trained."""
 
-from paper.style import BAND, LOOKS, Figure, accuracy_axis, by, curve, dots, finish, panels, percent
+import pandas as pd
+
+from paper.style import Figure, by, chance, dots, finish, panels, percent
 from paper.tables import read_table
 
+PAIRS = {
+    "birth, mascot": "countries, mascots",
+    "ship, flower": "flag states, flowers",
+    "employer, tool": "employers, tools",
+    "pet, instrument": "pets, instruments",
+    "trade, fruit": "professions, fruits",
+}
 LEVELS = {
     "S0": "all shared",
     "S1": "half of the bridges",
     "S2": "own templates",
     "S3": "other answers",
+    "S4": "other settings",
     "S5": "other relations",
+    "S6": "all of these",
 }
-METHODS = {"standard": "standard", "two stand-ins": "stand-ins"}
-BASES = {"SmolLM2-135M-Instruct": "SmolLM2-135M", "gemma-3-270m": "gemma-3-270m"}
-COLUMNS = {"hop_1": "hop-1 facts", "two_hop": "two-hop questions"}
+METHODS = {
+    "standard": "standard training",
+    "two stand-ins": "two trained stand-ins",
+    "fresh stand-ins": "a fresh stand-in at each step",
+}
+PARTS = ("levels", "pairs", "settings", "fresh")
 
 
 def draw() -> Figure:
     """Draw the figure."""
-    table = read_table("lm_strangers/levels")
-    levels = by(table[table["rule"] == "sum"], "level", LEVELS)
-    groups = {}
-    for level, rows in levels.items():
-        for method, some in by(rows, "method", METHODS).items():
-            groups[f"{level}, {method}"] = some
-    figure, (left, right) = panels(2, 3.7)
-    dots(left, groups, COLUMNS)
-    left.set_title("what the authors share")
-    rates = read_table("lm_strangers/rates")
-    bases = by(rates[rates["rule"] == "sum"], "base", BASES)
-    for look, (name, rows) in zip(LOOKS[2:], bases.items(), strict=False):
-        curve(right, rows, "rate", "two_hop", name, look)
-    right.axvspan(0.5, 2, **BAND)
-    right.set_xscale("log", base=2)
-    ticks = sorted(rates["rate"].unique())
-    right.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    right.set(title="two-hop, by learning rate", xlabel="multiples of the rule's rate")
-    accuracy_axis(right)
-    right.set_ylabel("")
-    own, bridges = groups["own templates, stand-ins"], groups["half of the bridges, stand-ins"]
+    table = pd.concat([read_table(f"lm_strangers/{part}") for part in PARTS])
+    table = table[(table["rule"] == "sum") & table["method"].isin(METHODS)]
+    small = table["base"] == "SmolLM2-135M-Instruct"
+    shared, pair = table["level"] == "S0", table["pair"] == "birth, mascot"
+    figure, axes = panels(3, 3.0)
+    shown = {
+        "SmolLM2-135M": (table[small & shared], "pair", PAIRS),
+        "gemma-3-270m": (table[~small & shared], "pair", PAIRS),
+        "SmolLM2-135M, countries": (table[small & pair], "level", LEVELS),
+    }
+    for panel, (title, (rows, column, names)) in zip(axes, shown.items(), strict=True):
+        groups = {name: _by_method(some) for name, some in by(rows, column, names).items()}
+        dots(panel, groups, METHODS)
+        chance(panel, 0.05, across=True)
+        panel.set_title(title)
+    axes[1].set_yticklabels([])
+    fresh = table[small & shared & (table["method"] == "fresh stand-ins")]
+    least = min(by(fresh, "pair", PAIRS).values(), key=lambda rows: rows["two_hop"].mean())
     title = (
-        f"Without shared templates the sum answers {percent(own, 'two_hop')}, without half of the "
-        f"bridges {percent(bridges, 'two_hop')}"
+        "With a fresh stand-in at each step the sum answers at least "
+        f"{percent(least, 'two_hop')} for each pair on SmolLM2-135M"
     )
-    return finish(figure, title, "Band: half to twice the rate of the rule.")
+    return finish(figure, title)
+
+
+def _by_method(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return two-hop accuracies with a column for each method."""
+    wide = rows.pivot_table(index=["seed", "template"], columns="method", values="two_hop")
+    return wide.reindex(columns=[*METHODS]).reset_index()

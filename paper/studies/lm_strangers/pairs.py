@@ -151,12 +151,12 @@ RATES = part(
 LONGER = grid(Config, seed=[400], method=["two stand-ins, 180 steps"], model=BASES)
 STEPS = part("steps", cell, (Config(seed=400),), LONGER)
 TRAININGS = ("two stand-ins", "standard")
-LEVELS_SO_FAR = ("S0", "S1", "S2", "S3", "S5")
+SAME_SETTINGS = ("S0", "S1", "S2", "S3", "S5")
 APART = part(
     "levels",
     cell,
     (Config(seed=400),),
-    grid(Config, seed=[400], level=LEVELS_SO_FAR, method=TRAININGS),
+    grid(Config, seed=[400], level=SAME_SETTINGS, method=TRAININGS),
 )
 SETTINGS = part(
     "settings",
@@ -174,7 +174,6 @@ AT_EACH_STEP = part(
         *grid(Config, seed=[400], model=BASES, pair=PAIRS, method=["fresh stand-ins"]),
         *grid(Config, seed=[400], level=[*LEVELS][1:], method=["fresh stand-ins"]),
         *grid(Config, seed=[400], model=BASES[1:], pair=PAIRS, method=["standard"]),
-        *grid(Config, seed=[400], model=BASES[1:], level=[*LEVELS][1:], method=["fresh stand-ins"]),
     ],
 )
 # Each has one fact set and one training; none but stand-ins has two-hop examples.
@@ -192,3 +191,9 @@ OTHER_METHODS = (
     "OSD",
 )
 RIVAL = part("rivals", cell, (Config(seed=400),), grid(Config, seed=[400], method=OTHER_METHODS))
+TWICE = part(
+    "twice_the_rate",
+    cell,
+    (Config(seed=400),),
+    grid(Config, seed=[400], model=BASES[1:], pair=PAIRS, method=["fresh stand-ins"], rate=[2.0]),
+)

@@ -9,8 +9,18 @@ from paper.studies.lm_strangers.pairs import (
     RIVAL,
     SETTINGS,
     STEPS,
+    TWICE,
 )
 
 STUDY = study(
-    __name__, RATES, STEPS, APART, RELATIONS, SETTINGS, AT_EACH_STEP, RIVAL, minutes=(10, 440)
+    __name__,
+    RATES,
+    STEPS,
+    APART,
+    RELATIONS,
+    SETTINGS,
+    AT_EACH_STEP,
+    RIVAL,
+    TWICE,
+    minutes=(10, 640),
 )

@@ -25,30 +25,47 @@ def test_the_first_page_is_short_and_leads_to_every_other():
         assert f"(docs/{name}.md)" in README
 
 
-STAND_INS = "lm_training/stand_ins: {}; bridge=known"
-LAYERS = "lm_training/top_layers: {}; relation=mascot"
-STANDARD, STAND_IN = "standard, 90 steps", "two stand-ins"
-FOUND = {
-    "standard training of both": (STAND_INS, STANDARD, STANDARD),
-    "standard training of hop 1, late-layer": (LAYERS, STANDARD, "sixth 6"),
-    "standard training of hop 1, stand-in": (STAND_INS, STANDARD, STAND_IN),
-    "stand-in training of hop 1, late-layer": (LAYERS, STAND_IN, "sixth 6"),
-    "stand-in training of both": (STAND_INS, STAND_IN, STAND_IN),
+PAIRS = {
+    "people, countries, mascots": "birth, mascot",
+    "ships, flag states, flowers": "ship, flower",
+    "people, employers, tools": "employer, tool",
+    "people, pets, instruments": "pet, instrument",
+    "people, professions, fruits": "trade, fruit",
 }
+ON_SMALL, ON_GEMMA = "base=SmolLM2-135M-Instruct", "base=gemma-3-270m"
 
 
-@pytest.mark.parametrize("row", FOUND)
+def shown(query):
+    """Return a mean as the README writes it."""
+    return f"{100 * value(parse_query(f'{query}; rule=sum; level=S0')).middle:.0f}%"
+
+
+@pytest.mark.parametrize("row", PAIRS)
 def test_what_was_found_is_in_the_stored_tables(row):
     [line] = [line for line in README.splitlines() if line.startswith(f"| {row}")]
-    query, first, second = FOUND[row]
-    shares = [
-        value(
-            parse_query(f"{query.format(column)}; rule=sum; first={first}; second={second}")
-        ).middle
-        for column in ("two_hop_vocabulary", "hop_1", "hop_2")
+    pair = PAIRS[row]
+    part = "levels" if pair == "birth, mascot" else "pairs"
+    fresh = f"lm_strangers/fresh: two_hop; pair={pair}; method=fresh stand-ins"
+    expected = [
+        shown(f"lm_strangers/{part}: two_hop; pair={pair}; method=standard"),
+        shown(f"{fresh}; {ON_SMALL}"),
+        shown(f"lm_strangers/fresh: two_hop; pair={pair}; method=standard; {ON_GEMMA}"),
+        shown(f"{fresh}; {ON_GEMMA}"),
     ]
-    shown = [f"{100 * share:.0f}%" for share in shares]
-    assert [cell.strip(" *") for cell in line.split("|")[2:5]] == shown
+    assert [cell.strip(" *") for cell in line.split("|")[2:6]] == expected
+
+
+def test_single_facts_survive_as_it_says():
+    least = min(
+        value(
+            parse_query(
+                f"least lm_strangers/fresh: {hop} by pair, base; rule=sum; level=S0; "
+                "method=fresh stand-ins"
+            )
+        ).middle
+        for hop in ("hop_1", "hop_2")
+    )
+    assert f"at\n  least {least:.0%} of the single facts" in README
 
 
 def test_every_make_target_it_names_exists():

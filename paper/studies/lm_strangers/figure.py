@@ -39,7 +39,7 @@ def draw() -> Figure:
     shown = {
         "SmolLM2-135M": (table[small & shared], "pair", PAIRS),
         "gemma-3-270m": (table[~small & shared], "pair", PAIRS),
-        "SmolLM2-135M, countries": (table[small & pair], "level", LEVELS),
+        "what is not shared": (table[small & pair], "level", LEVELS),
     }
     for panel, (title, (rows, column, names)) in zip(axes, shown.items(), strict=True):
         groups = {name: _by_method(some) for name, some in by(rows, column, names).items()}

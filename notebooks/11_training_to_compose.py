@@ -333,6 +333,23 @@ SVG(filename=f"{STUDIES}/number_of_stand_ins/figure.svg")
 # agreeing stand-ins, the hop-1 adapter alone applies its new fact in only 2% of the two-hop
 # questions.
 #
+# **A fresh stand-in at each step.** The limit of many stand-ins is a new one at every step. An
+# adapter that ignores it is then right in at most one of twenty two-hop examples, because the
+# answer is drawn at random from twenty words or more. Training so many stand-ins would cost too
+# much. *Fresh stand-ins* are not trained one by one. They share a key for each subject and a value
+# for each answer, like the linear memories of this course, and a stand-in is a choice of values.
+# The study `lm_strangers` compares them with two trained stand-ins, on five pairs of relations.
+
+# %%
+pairs = pd.read_csv(f"{STUDIES}/lm_strangers/table.csv.gz", low_memory=False)
+pairs = pairs[(pairs["level"] == "S0") & (pairs["rule"] == "sum") & (pairs["rate"] == 1)]
+pairs = pairs[pairs["base"].str.startswith("SmolLM2")]
+kinds = ["standard", "two stand-ins", "fresh stand-ins"]
+by_pair = pairs.pivot_table(index="pair", columns="method", values="two_hop")[kinds]
+assert (by_pair["fresh stand-ins"] > by_pair["two stand-ins"]).all()
+(100 * by_pair).round()
+
+# %% [markdown]
 # **What breaks the composition.** The mean gives each adapter the coefficient ½, and two-hop
 # accuracy falls. The cell prints the accuracy at several coefficients and with a layer split.
 

@@ -92,7 +92,8 @@ def train(
                 out.say(f" {who}: {says[who]}", "Two-hop accuracy")
         part, less = found.card["promise"].values()
         out.say(
-            f" at least {part:.0%} with a partner like these, at a risk of {less:.0%}", "Promise:"
+            f" at least {part:.0%} with a partner of standard training, at a risk of {less:.0%}",
+            "Promise:",
         )
         columns = {"questions": "what", "right (95% interval)": out.format_share}
         out.show(f"{output}: right answers among all tokens", columns, found.shares)

@@ -230,6 +230,14 @@ def small_model(layers=10, seed=0):
     return Model(network, Words(), "small")
 
 
+def lively():
+    """A small network whose weights are large enough for prompts to differ."""
+    model = small_model(4)
+    for weight in model.network.parameters():
+        weight.data.mul_(8 if weight.ndim == 2 else 1)
+    return model
+
+
 def small(patch, folder, layers=10):
     """Let the small model be loaded, its adapters trained for three steps, gates on little."""
     from paper.studies._shared import language

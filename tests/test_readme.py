@@ -3,10 +3,11 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from paper.tables import parse_query, value
+from paper.tables import parse_query, read_table, value
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -66,6 +67,52 @@ def test_single_facts_survive_as_it_says():
         for hop in ("hop_1", "hop_2")
     )
     assert f"at\n  least {least:.0%} of the single facts" in README
+    longer = shown("lm_strangers/rivals: two_hop; method=standard, 180 steps")
+    assert f"with 180 it answers {longer} in the first row" in README
+    drifts = "lm_strangers/fresh: drift by pair, base; method=fresh stand-ins"
+    for end, number in (("least", "4"), ("most", "10")):
+        middle = value(parse_query(f"{end} {drifts}; rule=sum; level=S0")).middle
+        assert f"{middle:.0f}" == number
+
+
+WAYS = {
+    "fresh stand-ins | fresh stand-ins": ("fresh", "fresh stand-ins", "S0"),
+    "fresh stand-ins | PEFT": ("fresh", "fresh stand-ins", "S4, other trainer"),
+    "standard training | fresh": ("rivals", "fresh stand-ins, hop 2", "S0"),
+    "fresh stand-ins | standard training of": ("rivals", "fresh stand-ins, late layers", "S0"),
+    "fresh stand-ins | standard training |": ("rivals", "fresh stand-ins, hop 1", "S0"),
+    "standard training | standard": ("rivals", "standard, 180 steps", "S0"),
+}
+
+
+@pytest.mark.parametrize("row", WAYS)
+def test_who_has_to_train_how_is_in_the_stored_tables(row):
+    page = PAGES["how-to/train"].splitlines()
+    [line] = [line for line in page if line.startswith(f"| {row}")]
+    part, method, level = WAYS[row]
+    where = f"method={method}; level={level}; pair=birth, mascot; rule=sum; {ON_SMALL}"
+    found = [
+        f"{value(parse_query(f'lm_strangers/{part}: {column}; {where}')).middle:.0%}"
+        for column in ("two_hop", "hop_1")
+    ]
+    assert [cell.strip(" *") for cell in line.split("|")[3:5]] == found
+
+
+def test_the_promise_was_too_careful_as_often_as_the_pages_say():
+    """Every author with fresh stand-ins whose partner has them, too, at the rule's rate."""
+    rows = read_table("lm_strangers/fresh")
+    rows = rows[(rows["rule"] == "sum") & (rows["method"] == "fresh stand-ins")]
+    means = rows[rows["level"] != "S4, other trainer"].groupby(["base", "pair", "level"])
+    means = means[["two_hop", "promise_1", "promise_2"]].mean()
+    gaps = np.ravel(means[["two_hop"]].to_numpy() - means[["promise_1", "promise_2"]].to_numpy())
+    assert (len(gaps), (gaps < 0).sum(), round(100 * gaps.mean())) == (32, 2, 30)
+    for text in (
+        PAGES["how-to/train"],
+        (ROOT / "paper/studies/lm_strangers/results.md").read_text(),
+    ):
+        words = " ".join(text.split())
+        assert re.search(r"[Oo]f (the )?32 adapters .* two d(o|id)", words)
+        assert re.search(r"average they answer(ed)? 30 points more", words)
 
 
 def test_every_make_target_it_names_exists():

@@ -40,9 +40,10 @@ def train(
     answer to a two-hop prompt follows from them. So the adapter cannot memorise its stand-ins.
 
     A held-out stand-in is trained as an ordinary adapter and is active in no training step. Two-hop
-    accuracy with it is what to expect of a partner of ordinary training. With `--held-out 4` a
-    partner like the four held-out ones does worse than the worst of them at a risk of 1/5. With a
-    partner that had stand-in training, too, the accuracy is higher.
+    accuracy with it is what to expect of a partner of standard training. Four held-out stand-ins
+    (`--held-out 4`) allow a promise: with a fifth partner like them, accuracy is below their lowest
+    with a probability of at most 1/5. With a partner of stand-in training it is usually higher.
+
     With a number (`--stand-ins 2`) stand-ins are trained adapters that take turns.
 
     A plan is a JSON file:
@@ -92,7 +93,8 @@ def train(
                 out.say(f" {who}: {says[who]}", "Two-hop accuracy")
         part, less = found.card["promise"].values()
         out.say(
-            f" at least {part:.0%} with a partner of standard training, at a risk of {less:.0%}",
+            f" with a partner like the held-out stand-ins, two-hop accuracy is below "
+            f"{part:.0%} with a probability of at most {less:.0%}",
             "Promise:",
         )
         columns = {"questions": "what", "right (95% interval)": out.format_share}

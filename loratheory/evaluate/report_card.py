@@ -3,7 +3,7 @@
 Six adapters of different tasks are active together, and pairs of single-hop adapters are evaluated
 on two-hop questions. Adapters are trained once and cached, and so are the results of the known
 methods of `loratheory.pretrained.methods.METHODS`. An answer is right if its first token is the
-most likely token of the whole vocabulary.
+most likely of all tokens.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Fresh stand-ins: a new made-up partner at every step of a training, at no cost.
 
-A trained stand-in costs as much as an adapter, and an adapter learns a few of them by heart. Here
-all stand-ins share one set of factors. In each layer the update is a sum over subjects,
+A trained stand-in costs as much as an adapter, and an adapter can memorise a few of them. Here all
+stand-ins share one set of factors. In each layer the update is a sum over subjects,
 ``value(word of the subject) key(subject)^T``. Keys are found by least squares: a key responds to
 its subject in the partner's prompts and to no other text. Values are trained once, while the words
 of the subjects change at each step. From then on every assignment of words to subjects is a
@@ -24,7 +24,7 @@ import torch
 
 from loratheory.diagnosis import layer_of
 from loratheory.pretrained.attach import Attached, Site, collect_inputs
-from loratheory.pretrained.metrics import batch, can_pack, first_tokens
+from loratheory.pretrained.metrics import can_pack, first_tokens, in_batches
 from loratheory.pretrained.models import GENERIC, Model, failure, maps
 from loratheory.pretrained.train import (
     Examples,
@@ -40,12 +40,11 @@ from loratheory.store import content_hash
 # Values are trained for so many steps; a step moves a number by this share of the module's outputs.
 STEPS, RATE = 60, 0.1
 RIDGE = 1e-2  # of the mean square of the inputs
-AT_ONCE = 32  # prompts in a pass
 
 
 @dataclass(frozen=True)
 class Texts:
-    """What fresh stand-ins are about.
+    """The prompts that fresh stand-ins answer, and their possible answers.
 
     Attributes
     ----------
@@ -220,8 +219,8 @@ def _find_keys(model: Model, texts: Texts) -> tuple[dict[str, Any], dict[str, fl
     """Return keys (subjects, n) for the last map of each layer, and the size of its outputs."""
     names = _find_writing_maps(model)
     ends = _find_subjects(model, texts)
-    here = collect_inputs(model, _in_batches(model, texts.prompts), names)
-    elsewhere = collect_inputs(model, _in_batches(model, [*GENERIC, *texts.other]), names)
+    here = collect_inputs(model, in_batches(model, texts.prompts), names)
+    elsewhere = collect_inputs(model, in_batches(model, [*GENERIC, *texts.other]), names)
     # A row for each prompt, a column for each subject: 1 where the prompt is about it.
     about = torch.eye(len(texts.subjects)).repeat(len(texts.templates), 1)
     keys, sizes = dict[str, Any](), dict[str, float]()
@@ -278,11 +277,6 @@ def _find_subjects(model: Model, texts: Texts) -> list[int]:
             ends.append(start + len(part) - 1)
             start += len(whole)
     return ends
-
-
-def _in_batches(model: Model, prompts: Sequence[str]) -> Iterator[dict[str, Any]]:
-    for start in range(0, len(prompts), AT_ONCE):
-        yield batch(model, prompts[start : start + AT_ONCE])
 
 
 def _train_values(

@@ -71,7 +71,7 @@ def top1(logits: Array, targets: Array) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Share:
-    """How many answers (`right` of `total`) are the most likely token of the whole vocabulary.
+    """How many answers (`right` of `total`) are the most likely of all tokens.
 
     `low` and `high` are Wilson's 95% interval of that share; `what` names the questions.
     """
@@ -220,11 +220,14 @@ def next_token_logits(model: Model, prompts: Sequence[str], *, size: int = AT_ON
     """
     with torch.no_grad():
         # Moved batch by batch: on a GPU the logits of all prompts need much room.
-        batches = _in_batches(model, prompts, size)
+        batches = in_batches(model, prompts, size)
         return torch.cat([last_logits(model, some).float().cpu() for some in batches])
 
 
-def _in_batches(model: Model, prompts: Sequence[str], size: int) -> Iterator[dict[str, Any]]:
+def in_batches(
+    model: Model, prompts: Sequence[str], size: int = AT_ONCE
+) -> Iterator[dict[str, Any]]:
+    """Yield the prompts as batches of this size; the last one may be smaller."""
     for start in range(0, len(prompts), size):
         yield batch(model, prompts[start : start + size])
 
@@ -315,7 +318,7 @@ def write_on(
     texts: list[str] = []
     with torch.no_grad():
         # Padding is on the left, so that new tokens follow the text in every row.
-        for some in _in_batches(model, prompts, AT_ONCE):
+        for some in in_batches(model, prompts, AT_ONCE):
             del some["position_ids"]  # it makes its own, which grow as it writes
             out = model.network.generate(**some, **how)
             new = out[:, some["input_ids"].shape[1] :]

@@ -107,6 +107,13 @@ class Plan:
         """The answers that the partner's facts may have."""
         return [*self.facts] if self.partner.hop == 1 else [*self.partner.words]
 
+    @property
+    def partner_texts(self) -> Texts:
+        """What fresh stand-ins are made from; they leave the plan's own examples alone."""
+        other = tuple(prompt for prompt, _ in self.examples)
+        subjects, words = tuple(self.partner_subjects), tuple(self.partner_answers)
+        return Texts(subjects, words, self.partner.templates, other)
+
     def partner_facts(self, number: int) -> dict[str, str]:
         """Return the made-up facts of one stand-in: its answer for each of its subjects."""
         return assign_disagreeing(self.partner_subjects, self.partner_answers, number)
@@ -329,10 +336,7 @@ def train_for_composition(
     fresh = None
     if stand_ins is None:
         begin("fresh stand-ins")
-        other = tuple(prompt for prompt, _ in plan.examples)
-        about = (plan.partner_subjects, plan.partner_answers, plan.partner.templates, other)
-        texts = Texts(*map(tuple, about))
-        fresh = make_fresh_stand_ins(model, texts, plan.shown_with, seed=(seed, 1))
+        fresh = make_fresh_stand_ins(model, plan.partner_texts, plan.shown_with, seed=(seed, 1))
     begin("the adapter")
     examples = [*plan.examples, *augmented]
     adapter = train_once(model, examples, seed=(seed, 0), training=how, stand_ins=fresh or active)

@@ -6,16 +6,19 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
-from language import small_model
+import torch
+from language import Words, lively, small_model
 
 from loratheory.adapters import Adapter
 from loratheory.evaluate.fact_sets import invented
 from loratheory.lowrank import gaussian
+from loratheory.pretrained import Model, Training, attach, first_tokens, next_token_logits
 from loratheory.pretrained.augment import read_rows
 from loratheory.pretrained.models import GENERIC
 from loratheory.pretrained.stand_ins import fill, load_plan
+from loratheory.pretrained.train import Factors
 from paper.studies._shared import language
-from paper.studies.lm_strangers import protocol
+from paper.studies.lm_strangers import other_trainer, protocol, rivals
 from paper.studies.lm_strangers.draw import LEVELS, PAIRS, draw
 
 SEED = 3
@@ -78,7 +81,9 @@ def test_what_a_level_keeps_apart_is_apart(pair):
 
 
 @pytest.mark.parametrize("level", ["S0", "S1"])
-def test_a_drawn_folder_gives_each_author_everything_and_nothing_of_the_questions(tmp_path, level):
+def test_a_drawn_folder_gives_each_author_everything_and_nothing_of_the_questions(
+    tmp_path, level, capsys
+):
     facts = draw("pet, instrument", level, SEED)
     words = ("draw", "--pair", "pet, instrument", "--level", level, "--seed", str(SEED))
     assert protocol.main([*words, str(tmp_path / "made")]) == 0
@@ -95,6 +100,10 @@ def test_a_drawn_folder_gives_each_author_everything_and_nothing_of_the_question
     assert len(named) == 20
     # Nothing is overwritten.
     assert protocol.main([*words, str(tmp_path / "made")]) == 2
+    assert "exists already; name a new folder" in capsys.readouterr().err
+    (tmp_path / "made" / "questions.json").write_text("{}")
+    assert protocol.main(["score", str(tmp_path / "made"), "one", "two"]) == 2
+    assert "there is no 'hop_1'; write the folder anew" in capsys.readouterr().err
 
 
 def test_an_entry_has_the_form_of_the_schema_and_numbers_that_a_second_route_gives(monkeypatch):
@@ -115,5 +124,86 @@ def test_an_entry_has_the_form_of_the_schema_and_numbers_that_a_second_route_giv
     assert {"base", "sum", "mean", "layer split", "subject routing", "two prompts"} <= found.keys()
     assert found["base"]["drift"] == pytest.approx(0, abs=1e-6)
     assert found["sum"]["drift"] > 0
-    # Untrained adapters answer nothing.
-    assert found["two prompts"]["two_hop"] <= found["two prompts"]["hop_1"] < 0.2
+    # No single model answers two prompts, so nothing is said of its drift.
+    assert "drift" not in found["two prompts"]
+    assert found["two prompts"]["hop_1"] == found["hop 1 alone"]["hop_1"]
+    assert found["two prompts"]["hop_2"] == found["hop 2 alone"]["hop_2"]
+
+
+@pytest.fixture
+def short(monkeypatch, tmp_path):
+    """A small model and a plan; trainings take six steps."""
+    monkeypatch.setenv("LORATHEORY_CACHE", str(tmp_path))
+    monkeypatch.setattr(rivals, "STEPS", 6)
+    return small_model(2), draw("birth, mascot", "S0", SEED).plans[0]
+
+
+def begun(model, seed):
+    """Return the factors with which a rival begins."""
+    number = int(np.random.default_rng(seed).integers(2**63))
+    return Factors(model, Training.with_stand_ins(6), np.random.default_rng([number, 0])).tensors
+
+
+@pytest.mark.parametrize("method", rivals.RIVALS)
+def test_each_rival_trains_all_maps_from_a_seed(short, method):
+    model, plan = short
+    one, two = (rivals.train_rival(model, plan, method, rate=1e-3, seed=4) for _ in range(2))
+    assert len(one) == 14
+    for name, low in one.items():
+        np.testing.assert_array_equal(low.dense(), two[name].dense())
+    assert all(np.abs(low.dense()).max() > 0 for low in one.values())
+
+
+def test_lori_keeps_the_random_down_factor_and_others_move_it(short):
+    model, plan = short
+    start = begun(model, 4)
+    for method, stays in (("LoRI", True), ("identity bridge", False)):
+        made = rivals.train_rival(model, plan, method, rate=1e-3, seed=4)
+        for name, low in made.items():
+            same = np.array_equal(low.down, start[f"{name}.down"].detach().numpy())
+            assert same == stays
+
+
+def test_sharpness_aware_steps_climb_by_the_radius_and_come_back():
+    factor = torch.tensor([3.0, 4.0], requires_grad=True)
+    made = rivals.SharpnessAware([factor], 0.0)
+    factor.grad = torch.tensor([0.6, 0.8])
+    made.step()
+    torch.testing.assert_close(factor.detach(), torch.tensor([3.03, 4.04]))
+    made.step()
+    torch.testing.assert_close(factor.detach(), torch.tensor([3.0, 4.0]))
+
+
+def test_osd_writes_nothing_for_inputs_that_the_common_adapter_reads(short, monkeypatch):
+    model, plan = short
+    kept, real = [], rivals._train
+    monkeypatch.setattr(rivals, "_train", lambda *a, **k: kept.append(real(*a, **k)) or kept[-1])
+    rivals.train_rival(model, plan, "OSD", rate=1e-3, seed=4)
+    common, made = kept
+    for name, low in made.items():
+        np.testing.assert_allclose(low.down @ np.asarray(common[name].down).T, 0, atol=1e-5)
+
+
+class Spelled(Words):
+    """Words of their own, with a token that ends a text."""
+
+    eos_token_id = 0
+
+
+# PEFT calls what transformers will rename.
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+def test_the_other_trainer_changes_the_adapter_and_not_the_model(short, monkeypatch):
+    _, plan = short
+    model = Model(lively().network, Spelled(), "small")
+    before = next_token_logits(model, ["one two"])
+    shown = plan.examples[:20]
+    monkeypatch.setattr(other_trainer, "STEPS", 60)
+    made = other_trainer.train_with_peft(model, shown, rate=1e-2, seed=1)
+    assert torch.equal(next_token_logits(model, ["one two"]), before)
+    assert ({low.width for low in made.values()}, made.info.base) == ({16}, "small")
+    asked, answers = zip(*shown, strict=True)
+    wanted = first_tokens(model, answers)
+    alone = torch.nn.functional.cross_entropy(next_token_logits(model, asked), wanted)
+    with attach(model, [made]):
+        after = torch.nn.functional.cross_entropy(next_token_logits(model, asked), wanted)
+    assert after < alone - 1

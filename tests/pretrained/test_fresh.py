@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from language import CONFIGS, lettered, small_model
+from language import CONFIGS, lettered, lively, small_model
 
-from loratheory.pretrained import ModelError, Training, first_tokens, next_token_logits
+from loratheory.pretrained import ModelError, Training, attach, first_tokens, next_token_logits
 from loratheory.pretrained.attach import collect_inputs
 from loratheory.pretrained.fresh import Texts, _find_subjects, _find_writing_maps
 from loratheory.pretrained.fresh import make_fresh_stand_ins as make
@@ -22,14 +22,6 @@ LETTERS = Texts(("ab", "cd", "eg"), ("x", "y", "z"), ("{}f", "hi{}jk"), ("lmn", 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("LORATHEORY_CACHE", str(tmp_path / "cache"))
-
-
-def lively():
-    """A small network whose weights are large enough for prompts to differ."""
-    model = small_model(4)
-    for weight in model.network.parameters():
-        weight.data.mul_(8 if weight.ndim == 2 else 1)
-    return model
 
 
 def about(says):
@@ -133,12 +125,25 @@ def test_the_same_call_reads_the_cache_and_another_seed_is_another_family():
     assert family.content == again.content != other.content
 
 
-def test_an_adapter_can_be_trained_beside_them():
-    model, family = made(lively())
-    how = Training(rank=4, alpha=8, rate=0.01, steps=100, enough=0.0)
+def test_an_adapter_learns_to_read_what_they_say():
+    """Two-hop answers follow the stand-in; one of four words is right by chance."""
+    model, stand_ins = made(lively())
+    how = Training(rank=4, alpha=8, rate=0.01, steps=200, enough=0.0)
     rng = np.random.default_rng(2)
-    trained = train_lora(model, [("we eat", "fish")], how, rng=rng, stand_ins=family)
-    assert np.mean(trained.losses[-10:]) < 0.85 * np.mean(trained.losses[:10])
+    trained = train_lora(model, [("we eat", "fish")], how, rng=rng, stand_ins=stand_ins)
+    asked, tokens = [f"flag of {who}" for who in PEOPLE.subjects], first_tokens(model, PEOPLE.words)
+    right = dict[float, float]()
+    for strength in (0.0, 1.0):
+        shares = []
+        with attach(model, [trained.adapter]), stand_ins.acting(strength):
+            for _ in range(40):
+                words = PEOPLE.assign(rng)
+                stand_ins.write(words)
+                said = next_token_logits(model, asked)[:, tokens].argmax(-1)
+                shares.append((said == torch.tensor(words)).float().mean())
+        right[strength] = np.mean(shares)
+    # A silent stand-in says nothing that could be read.
+    assert right[0.0] < 0.4 < 0.6 < right[1.0]
 
 
 def test_a_network_without_a_map_that_writes_is_refused(monkeypatch):

@@ -20,17 +20,18 @@ if TYPE_CHECKING:
 BASES = ("", "gemma-3-270m")
 STANDARD: Mapping[str, Any] = {"stand_ins": 0, "steps": 90}
 FRESH: Mapping[str, Any] = {"stand_ins": None, "steps": 180}
-# Arguments of `train_for_composition`, for the hop-1 and the hop-2 author. Late layers are thirds.
+# Arguments of `train_for_composition`, for the hop-1 and the hop-2 author; `late` stands for the
+# top third of the layers.
 METHODS: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "standard": (STANDARD, STANDARD),
     "standard, 180 steps": ({**STANDARD, "steps": 180},) * 2,
-    "late layers": (STANDARD, {**STANDARD, "thirds": 1}),
+    "late layers": (STANDARD, {**STANDARD, "late": True}),
     "two stand-ins": ({**STANDARD, "stand_ins": 2},) * 2,
     "two stand-ins, 180 steps": ({**FRESH, "stand_ins": 2},) * 2,
     "fresh stand-ins": (FRESH, FRESH),
     "fresh stand-ins, hop 1": (FRESH, STANDARD),
     "fresh stand-ins, hop 2": (STANDARD, FRESH),
-    "fresh stand-ins, late layers": (FRESH, {**STANDARD, "thirds": 1}),
+    "fresh stand-ins, late layers": (FRESH, {**STANDARD, "late": True}),
 }
 HELD_OUT = "two-hop, with the held-out stand-in"
 
@@ -97,7 +98,7 @@ def _train(model: "Model", facts: FactSet, config: Config, hop: int) -> tuple["A
     if config.method in RIVALS:
         return train_rival(model, facts.plans[hop], config.method, rate=rate, seed=seed), nan
     how: dict[str, Any] = {**METHODS[config.method][hop]}
-    if how.pop("thirds", 0):
+    if how.pop("late", False):
         layers = depth(model)
         how["layers"] = (layers - layers // 3, layers)
     # The hop-2 author has settings of its own, or another trainer, which knows no stand-ins.

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from loratheory.evaluate.fact_sets import invented
-from loratheory.store import write_whole
-from loratheory.tasks import ImpossibleError
+from loratheory.store import draft, write_whole
+from loratheory.tasks import ImpossibleError, refuse
 from loratheory.tasks.export import write_folder
 from paper.studies.lm_strangers.draw import LEVELS, PAIRS, SIZE, FactSet, draw
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from loratheory.adapters import Adapter
     from loratheory.pretrained import Model
 
+REMEDY = "write the folder anew with `draw`"
 WORDS = {1: "subjects", 2: "answers"}  # of the partner, by its hop
 KINDS = ("two_hop", "hop_1", "hop_2", "known")
 
@@ -61,33 +62,43 @@ def write(facts: FactSet, folder: Path, about: dict[str, Any]) -> None:
     An author's folder has a plan of `loratheory train`, and ``train.jsonl``: prompts with their
     completions, facts that the plan lacks among them.
     """
-    folder.mkdir(parents=True)
-    for hop, (plan, further) in enumerate(zip(facts.plans, facts.further, strict=True), start=1):
-        fields = {name: value for name, value in asdict(plan).items() if value}
-        partner = fields["partner"]
-        partner[WORDS[partner["hop"]]] = partner.pop("words")
-        rows = [
-            {"prompt": prompt, "completion": f" {answer}"}
-            for prompt, answer in [*plan.examples, *further]
-        ]
-        body = f"Training examples of the hop-{hop} author. `plan.json` is for `loratheory train`."
-        more = {"plan.json": json.dumps(fields, indent=1, ensure_ascii=False)}
-        write_folder(folder / f"hop_{hop}", "Facts of one author", {"train": rows}, body, more=more)
     content = {
         **{name: about[name] for name in ("pair", "level", "seed")},
         "people": [*invented(about["seed"], SIZE)],
         **facts.questions,
         "covered": facts.covered.tolist(),
     }
-    write_whole(folder / "questions.json", json.dumps(content, indent=1, ensure_ascii=False))
+    if folder.exists():
+        refuse(f"{folder} exists already", "name a new folder")
+    # The folder appears whole, or not at all.
+    with draft(folder, replace=False) as place:
+        place.mkdir()
+        for hop, (plan, further) in enumerate(zip(facts.plans, facts.further, strict=True), 1):
+            fields = {name: value for name, value in asdict(plan).items() if value}
+            partner = fields["partner"]
+            partner[WORDS[partner["hop"]]] = partner.pop("words")
+            rows = []
+            for prompt, answer in [*plan.examples, *further]:
+                rows.append({"prompt": prompt, "completion": f" {answer}"})
+            body = (
+                f"Training examples of the hop-{hop} author. `loratheory train` reads `plan.json`."
+            )
+            more = {"plan.json": json.dumps(fields, indent=1, ensure_ascii=False)}
+            sets = {"train": rows}
+            write_folder(place / f"hop_{hop}", "Facts of one author", sets, body, more=more)
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+        (place / "questions.json").write_text(text, encoding="utf-8")
 
 
 def _score(args: argparse.Namespace) -> None:
     """Print a table of accuracies, and write the entry that was asked for."""
     from loratheory.adapters import read_adapter
     from loratheory.pretrained import load_model
+    from loratheory.pretrained.models import failure, read_json
 
-    content = json.loads((args.folder / "questions.json").read_text("utf-8"))
+    content = read_json(args.folder / "questions.json", REMEDY)
+    if lacking := {"pair", "level", "seed", "people", *KINDS} - content.keys():
+        raise failure(args.folder / "questions.json", f"there is no {min(lacking)!r}", REMEDY)
     adapters = [read_adapter(str(place)) for place in args.adapters]
     model = load_model(args.model, dtype=args.dtype) if args.model else load_model(dtype=args.dtype)
     rows = score(model, content, adapters)
@@ -102,8 +113,10 @@ def _score(args: argparse.Namespace) -> None:
     head = [*KINDS, "drift"]
     sys.stdout.write(f"{'':24}" + "".join(f"{name:>10}" for name in head) + "\n")
     for row in rows:
-        shares = "".join(f"{100 * row[name]:9.0f}%" for name in KINDS)
-        sys.stdout.write(f"{row['rule']:24}{shares}{row['drift']:10.2f}\n")
+        # With two prompts no single model answers: it has no drift of its own.
+        shares = "".join(f"{100 * row[name]:9.0f}%" for name in KINDS if name in row)
+        drift = f"{row['drift']:10.2f}" if "drift" in row else ""
+        sys.stdout.write(f"{row['rule']:24}{shares}{drift}\n")
 
 
 def score(
@@ -140,8 +153,7 @@ def score(
         rows.append({"rule": rule, **shares, "drift": float(drift)})
     first, second = right["hop 1 alone"]["hop_1"], right["hop 2 alone"]["hop_2"]
     both = {"hop_1": float(first.mean()), "hop_2": float(second.mean())}
-    alone = dict(zip(("known", "drift"), (rows[0]["known"], 0.0), strict=True))
-    rows.append({"rule": "two prompts", "two_hop": float((first & second).mean()), **both, **alone})
+    rows.append({"rule": "two prompts", "two_hop": float((first & second).mean()), **both})
     return rows
 
 

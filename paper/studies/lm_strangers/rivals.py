@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from loratheory.adapters import Info
-from loratheory.pretrained.fresh import Texts, make_fresh_stand_ins
+from loratheory.pretrained.fresh import make_fresh_stand_ins
 from loratheory.pretrained.metrics import first_tokens
 from loratheory.pretrained.stand_ins import Plan, fill
 from loratheory.pretrained.train import Factors, Training, draw_order, step, train_lora
@@ -148,14 +148,10 @@ def train_with_distractors(
 
     They are fresh stand-ins, and two-hop examples are left out.
     """
-    other = tuple(prompt for prompt, _ in plan.examples)
-    texts = Texts(
-        tuple(plan.partner_subjects), tuple(plan.partner_answers), plan.partner.templates, other
-    )
     theirs = partial(fill, templates=plan.partner.templates)
     seed = (int(rng.integers(2**31)),)
-    family = make_fresh_stand_ins(model, texts, theirs, seed=seed)
-    return train_lora(model, plan.examples, how, rng=rng, stand_ins=family).adapter
+    stand_ins = make_fresh_stand_ins(model, plan.partner_texts, theirs, seed=seed)
+    return train_lora(model, plan.examples, how, rng=rng, stand_ins=stand_ins).adapter
 
 
 def train_apart_from_common(

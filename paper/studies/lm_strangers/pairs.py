@@ -198,3 +198,37 @@ TWICE = part(
     (Config(seed=400),),
     grid(Config, seed=[400], model=BASES[1:], pair=PAIRS, method=["fresh stand-ins"], rate=[2.0]),
 )
+# Steps matched: fresh stand-ins take 180.
+LONG = "standard, 180 steps"
+GEMMA = {"seed": [400], "model": BASES[1:], "rate": [2.0]}
+ON_GEMMA = part(
+    "gemma_levels",
+    cell,
+    (Config(seed=400),),
+    [
+        *grid(Config, level=[*LEVELS][1:], method=["fresh stand-ins"], **GEMMA),
+        *grid(Config, level=LEVELS, method=[LONG], **GEMMA),
+    ],
+)
+FOUR_MORE = {"seed": [401, 402, 403, 404], "method": ["fresh stand-ins", LONG]}
+FACT_SETS = part(
+    "fact_sets",
+    cell,
+    (Config(seed=400),),
+    [
+        *grid(Config, **FOUR_MORE),
+        *grid(Config, model=BASES[1:], rate=[2.0], **FOUR_MORE),
+    ],
+)
+# The other trainer's hop-2 adapter knows no stand-ins.
+SAME_TRAINER = [name for name, apart in LEVELS.items() if "trainer" not in apart]
+HOP_2 = "fresh stand-ins, hop 2"
+ONE_SIDE = part(
+    "one_side",
+    cell,
+    (Config(seed=400),),
+    [
+        *grid(Config, seed=[400], level=SAME_TRAINER[1:], method=[HOP_2, LONG]),
+        *grid(Config, level=SAME_TRAINER, method=[HOP_2], **GEMMA),
+    ],
+)

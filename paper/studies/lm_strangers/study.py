@@ -4,6 +4,9 @@ from paper.studies._shared.run import study
 from paper.studies.lm_strangers.pairs import (
     APART,
     AT_EACH_STEP,
+    FACT_SETS,
+    ON_GEMMA,
+    ONE_SIDE,
     RATES,
     RELATIONS,
     RIVAL,
@@ -22,5 +25,8 @@ STUDY = study(
     AT_EACH_STEP,
     RIVAL,
     TWICE,
+    ON_GEMMA,
+    FACT_SETS,
+    ONE_SIDE,
     minutes=(10, 640),
 )

@@ -25,6 +25,7 @@ CHAPTERS: dict[str, dict[str, str]] = {
         "factor_mean_residual": "factor-mean-residual",
         "rank_subadditivity": "rank-subadditivity",
         "averaging_survival": "averaging-survival",
+        "corner_law": "corner-law",
         "intruder_threshold": "intruder-threshold",
         "interpolating_merge": "interpolating-merge interpolation-price",
         "data_free_floor": "data-free-floor",
@@ -47,6 +48,8 @@ CHAPTERS: dict[str, dict[str, str]] = {
         "placement": "least-norm-placement free-placement partner-examples invisible-placement",
         "stand_in_ceiling": "stand-in-ceiling disagreeing-stand-ins",
         "bridge_transfer": "bridge-transfer",
+        "cut_law": "cut-law any-answer bits-through-a-cut",
+        "promise_law": "promise-law",
         "routing_reach": "routing-reach",
     },
 }

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from theorems.owed import LINES, SILENT, attack, example, lines, moved, symmetry
+from theorems.owed import LINES, SILENT, attack, example, lines, moved, road, symmetry
 
 from loratheory.lowrank import LowRank, from_dense, orthonormal
 from loratheory.theorems.merging import (
     averaging_survival,
+    corner_law,
     data_free_floor,
     factor_mean_residual,
     interpolating_merge,
@@ -19,6 +20,64 @@ from loratheory.theorems.merging import (
     minimax_merge,
     rank_subadditivity,
 )
+
+# corner law
+
+
+@example(corner_law)
+def curvatures_1_and_2_at_a_half_and_a_quarter_leave_a_half():
+    corners, curvatures = np.zeros((2, 2)), np.array([1.0, 2.0])
+    yield corner_law.Case(corners, curvatures, np.array([0.5, 0.25])), 1 / 8 + 3 / 16
+    yield corner_law.Case(corners, curvatures, np.array([0.0, 1.0])), 0.0
+
+
+@attack(corner_law, rel=0.02, starts=3)
+def waves_come_near_the_parabola():
+    yield corner_law.Case(np.zeros(2), np.ones(1), np.full(1, 0.5)), 1 / 8
+
+
+@symmetry(corner_law)
+def size_and_order_of_adapters_and_on_for_off(case, _):
+    yield replace(case, curvatures=3 * case.curvatures, corners=3 * case.corners), 3.0
+    yield corner_law.Case(case.corners.T, case.curvatures[::-1], case.coefficients[::-1]), 1.0
+    yield replace(case, coefficients=1 - case.coefficients), 1.0
+
+
+@road(corner_law)
+def a_small_network_has_the_curvature_of_its_units(case, rng):
+    """The lead of a layer of tanh units, whose second derivative is at most 4/√27 each."""
+    k = len(case.coefficients)
+    out, base, edits = rng.normal(size=8), rng.normal(size=8), rng.normal(size=(8, k))
+    corners = np.zeros((2,) * k)
+    for corner in np.ndindex(corners.shape):
+        corners[corner] = out @ np.tanh(base + edits @ corner)
+    curvatures = 4 / 27**0.5 * abs(out) @ edits**2
+    case = corner_law.Case(corners, curvatures, case.coefficients)
+    law = corner_law.THEOREM
+
+    def lead(c):
+        return float(out @ np.tanh(base + edits @ c))
+
+    assert law.judge(case, lead).holds
+    yield case, float(curvatures @ (case.coefficients * (1 - case.coefficients))) / 2
+
+
+@pytest.mark.parametrize("curvature", [0.0, 0.5])
+@pytest.mark.parametrize("leads", [(-1, -0.5, -0.5, 1), (-1, 2, 0, 3), (1, 1, 1, 1), (-3, 1, 1, 2)])
+def test_from_this_coefficient_on_the_answer_leads(leads, curvature):
+    least = corner_law.answered_from(*leads, curvature)
+    base, first, second, both = leads
+    c = np.linspace(0, 1, 1001)
+    lead = (1 - c) ** 2 * base + c * (1 - c) * (first + second) + c**2 * both
+    lead -= curvature / 2 * c * (1 - c)
+    assert np.all(lead[c > least + 1e-9] > 0)
+    assert least == 0 or abs(np.interp(least, c, lead)) < 1e-4
+
+
+def test_without_curvature_the_window_opens_at_the_golden_ratio_and_some_never_opens():
+    assert corner_law.answered_from(-1, -0.5, -0.5, 1) == pytest.approx((5**0.5 - 1) / 2)
+    assert np.isnan(corner_law.answered_from(-1, 3, 3, -0.1))
+
 
 # data-free floor
 

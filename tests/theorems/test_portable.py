@@ -3,10 +3,17 @@
 from dataclasses import replace
 
 import numpy as np
-from theorems.owed import attack, example, symmetry
+import pytest
+from theorems.owed import attack, example, road, symmetry
 
 from loratheory.lowrank import LowRank, orthonormal
-from loratheory.theorems.composition import bridge_transfer, placement, stand_in_ceiling
+from loratheory.theorems.composition import (
+    bridge_transfer,
+    cut_law,
+    placement,
+    promise_law,
+    stand_in_ceiling,
+)
 
 # least-norm placement
 
@@ -184,3 +191,127 @@ def axes_lengths_slopes_and_a_stand_in_twice(case, rng):
     yield replace(case, slope=2 * case.slope), 2.0
     yield replace(case, stand_ins=(*case.stand_ins, case.stand_ins[0])), 1.0
     yield replace(case, hop=case.hop + rng.standard_normal(case.hop.shape)), 1.0
+
+
+# cut law
+
+TWO_STATES = cut_law.Case(np.array([[0.0], [6.0]]), (0, 1), 2.0, 1.0, np.array([0.5]), 0)
+
+
+@example(cut_law)
+def a_half_away_from_a_training_state_costs_a_half_of_the_lead():
+    yield TWO_STATES, 1.5
+    yield replace(TWO_STATES, state=np.array([4.25]), answer=1), 0.25
+
+
+@example("any-answer")
+def a_new_answer_leads_by_what_the_next_states_leave_it():
+    yield replace(TWO_STATES, state=np.array([3.0]), answer=2), 1.0
+    yield replace(TWO_STATES, state=np.array([-1.0]), answer=0), 5.0
+    # inside another answer's reach it trails
+    yield replace(TWO_STATES, state=np.array([5.5]), answer=0), -1.5
+
+
+@symmetry(cut_law)
+def size_of_leads_and_place_of_states(case, rng):
+    yield replace(case, lead=3 * case.lead, slope=3 * case.slope), 3.0
+    shift = rng.normal(size=len(case.state))
+    yield replace(case, states=case.states + shift, state=case.state + shift), 1.0
+
+
+@symmetry("any-answer")
+def size_of_leads_and_new_names_of_answers(case, _):
+    yield replace(case, lead=3 * case.lead, slope=3 * case.slope), 3.0
+    renamed = tuple(3 - answer for answer in case.answers)
+    yield replace(case, answers=renamed, answer=3 - case.answer), 1.0
+
+
+@symmetry("bits-through-a-cut")
+def twice_the_bits_and_one_more_for_each_fact_double_it(case, _):
+    yield cut_law.Cut(case.facts, 2 * case.bits + case.facts), 2.0
+
+
+@road("any-answer")
+def the_largest_lipschitz_function_through_the_training_states(case, _):
+    """McShane: at each state the lead is at most each other state's lead plus the slope."""
+    highest = np.inf
+    for state, answer in zip(case.states, case.answers, strict=True):
+        if answer != case.answer:
+            highest = min(highest, case.slope * np.linalg.norm(state - case.state) - case.lead)
+    yield case, highest
+
+
+@example("bits-through-a-cut")
+def a_thousand_facts_of_ten_bits_and_half_of_the_bits():
+    yield cut_law.Cut(1024, 5120.0), 0.6
+    yield cut_law.Cut(2, 0.0), 1.0
+
+
+def test_of_all_messages_of_one_bit_about_two_facts_none_beats_the_bound():
+    """Each fact has two possible answers; a message is a function of both."""
+    facts = [(a, b) for a in range(2) for b in range(2)]
+    best = 0.0
+    for message in range(16):
+        right = 0.0
+        for fact in range(2):
+            for bit in range(2):
+                said = [one for i, one in enumerate(facts) if (message >> i & 1) == bit]
+                right += max(sum(one[fact] == answer for one in said) for answer in range(2)) / 8
+        best = max(best, right)
+    assert best == 0.75
+    assert best <= cut_law.bound_bits(cut_law.Cut(2, 1.0))
+    assert cut_law.bits_needed(2**20, 0.5) == 2**20 * 9
+
+
+def test_in_a_network_the_interaction_is_what_the_second_adapter_adds_at_the_partners_state():
+    """And a sum over pairs of blocks, where both adapters act in all blocks."""
+    rng = np.random.default_rng(0)
+    base, first, second = rng.normal(size=(3, 3, 4, 4)) / 2
+    start, read = rng.normal(size=(2, 4))
+
+    def lead(one, two):
+        """The lead with these blocks of each adapter switched on."""
+        state = start
+        for block in range(3):
+            weight = base[block] + one[block] * first[block] + two[block] * second[block]
+            state = state + np.tanh(weight @ state)
+        return read @ state
+
+    def interaction(one, two):
+        none = np.zeros(3)
+        return lead(one, two) - lead(one, none) - lead(none, two) + lead(none, none)
+
+    whole, total = interaction(np.ones(3), np.ones(3)), 0.0
+    for i in range(3):
+        for k in range(3):
+            before = [np.arange(3) < i, np.arange(3) < k]
+            after = [np.arange(3) <= i, np.arange(3) <= k]
+            mixed = lead(after[0], after[1]) - lead(after[0], before[1])
+            total += mixed - lead(before[0], after[1]) + lead(before[0], before[1])
+    assert total == pytest.approx(whole)
+    # the first adapter in block 0 only, the second in the others: the state after block 0 decides
+    below, above = np.array([1, 0, 0]), np.array([0, 1, 1])
+
+    def change(on):
+        return lead(below * on, above) - lead(below * on, 0 * above)
+
+    assert interaction(below, above) == pytest.approx(change(1) - change(0))
+
+
+# promise law
+
+
+@example(promise_law)
+def the_worst_of_nineteen_and_the_median_of_three():
+    yield promise_law.Case(19, 1, 100, 0), 0.05
+    yield promise_law.Case(3, 2, 100, 0), 0.5
+
+
+@symmetry(promise_law)
+def the_number_of_trials_does_not_matter(case, _):
+    yield replace(case, trials=4 * case.trials), 1.0
+
+
+def test_a_place_beyond_the_stand_ins_is_refused():
+    with pytest.raises(ValueError, match="place 3 of 2"):
+        promise_law.probability_of_less(2, 3)

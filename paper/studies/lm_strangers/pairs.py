@@ -65,7 +65,7 @@ def cell(config: Config) -> list[Row]:
     facts = draw(config.pair, config.level, config.seed)
     adapters, promises = list["Adapter"](), Row()
     for hop in range(2):
-        adapter, promise = _train(model, facts, config, hop)
+        adapter, promise = train(model, facts, config, hop)
         adapters.append(adapter)
         promises[f"promise_{hop + 1}"] = promise
     answers = [answer for _, answer in facts.questions["two_hop"]]
@@ -86,7 +86,7 @@ def cell(config: Config) -> list[Row]:
     return rows
 
 
-def _train(model: "Model", facts: FactSet, config: Config, hop: int) -> tuple["Adapter", float]:
+def train(model: "Model", facts: FactSet, config: Config, hop: int) -> tuple["Adapter", float]:
     """Return one author's adapter, and what the author measured with a held-out stand-in."""
     from loratheory.pretrained import train_for_composition
     from loratheory.pretrained.train import fit_rate
@@ -200,7 +200,7 @@ TWICE = part(
 )
 # Steps matched: fresh stand-ins take 180.
 LONG = "standard, 180 steps"
-GEMMA = {"seed": [400], "model": BASES[1:], "rate": [2.0]}
+GEMMA: Mapping[str, Any] = {"seed": [400], "model": BASES[1:], "rate": [2.0]}
 ON_GEMMA = part(
     "gemma_levels",
     cell,
@@ -210,7 +210,7 @@ ON_GEMMA = part(
         *grid(Config, level=LEVELS, method=[LONG], **GEMMA),
     ],
 )
-FOUR_MORE = {"seed": [401, 402, 403, 404], "method": ["fresh stand-ins", LONG]}
+FOUR_MORE: Mapping[str, Any] = {"seed": [401, 402, 403, 404], "method": ["fresh stand-ins", LONG]}
 FACT_SETS = part(
     "fact_sets",
     cell,

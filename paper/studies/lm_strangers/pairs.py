@@ -27,6 +27,7 @@ METHODS: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "standard, 180 steps": ({**STANDARD, "steps": 180},) * 2,
     "late layers": (STANDARD, {**STANDARD, "late": True}),
     "two stand-ins": ({**STANDARD, "stand_ins": 2},) * 2,
+    "six stand-ins": ({**STANDARD, "stand_ins": 6},) * 2,
     "two stand-ins, 180 steps": ({**FRESH, "stand_ins": 2},) * 2,
     "fresh stand-ins": (FRESH, FRESH),
     "fresh stand-ins, hop 1": (FRESH, STANDARD),
@@ -232,3 +233,6 @@ ONE_SIDE = part(
         *grid(Config, level=SAME_TRAINER, method=[HOP_2], **GEMMA),
     ],
 )
+# The six stand-ins have 90 steps, like two; the others 180.
+MORE = ("six stand-ins", "CompAs", "completed examples", "completed examples, late layers")
+MORE_RIVALS = part("more_rivals", cell, (Config(seed=400),), grid(Config, seed=[400], method=MORE))

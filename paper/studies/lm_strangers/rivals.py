@@ -1,9 +1,11 @@
-"""Published ways of training adapters for a merge, each reduced to one short training.
+"""Other ways of training adapters for a merge, most of them published, each as one short training.
 
-None of them shows an adapter two-hop questions. What was simplified stands at each function.
+None of them shows an adapter the right answer to a two-hop question that needs a partner. What was
+simplified stands at each function.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +13,12 @@ import numpy as np
 import torch
 
 from loratheory.adapters import Info
+from loratheory.evaluate.answers import continue_texts
 from loratheory.pretrained.fresh import make_fresh_stand_ins
-from loratheory.pretrained.metrics import first_tokens
+from loratheory.pretrained.metrics import first_tokens, next_token_logits
 from loratheory.pretrained.stand_ins import Plan, fill
 from loratheory.pretrained.train import Factors, Training, draw_order, step, train_lora
+from paper.studies.lm_strangers.draw import DATA
 
 if TYPE_CHECKING:
     from loratheory.adapters import Adapter
@@ -172,6 +176,85 @@ def train_apart_from_common(
     return _train(model, plan.examples, how, rng, after=_project)
 
 
+def train_for_addition(
+    model: "Model", plan: Plan, how: Training, rng: np.random.Generator
+) -> "Adapter":
+    """CompAs (Jukić et al. 2025, arXiv 2509.22158): the sum acts like both contexts in the prompt.
+
+    The contexts of a two-hop question are the own fact and that of a fresh stand-in. The sum of
+    adapter and stand-in is trained on what the base says after both, right or not: on the likeliest
+    token, not on the distribution. There is no generator of adapters, and no reconstruction.
+    """
+    seed = int(rng.integers(2**31))
+    family = make_fresh_stand_ins(model, plan.partner_texts, plan.shown_with, seed=(seed,))
+    factors = Factors(model, how, np.random.default_rng([seed, 0]))
+    with family.acting() as partner, factors.acting() as own:
+        for number in range(how.steps):
+            factors.optimizer.param_groups[0]["lr"] = how.rate_at(number)
+            says = family.write(family.texts.assign(rng))
+            asked = [prompt for prompt, _ in fill(plan.two_hop_facts(says), plan.two_hop_templates)]
+            single = [*plan.examples, *fill(says, plan.partner.templates)]
+            rows = draw_order(seed, len(asked) + len(single), number * how.batch, how.batch)
+            two_hop = [asked[row] for row in rows if row < len(asked)]
+            shown = [single[row - len(asked)] for row in rows if row >= len(asked)]
+            # The teacher is the base, which reads the facts.
+            own.set(0.0)
+            partner.set(0.0)
+            contexts = [tell(plan, says, prompt) for prompt in two_hop]
+            tokens = first_tokens(model, [answer for _, answer in shown])
+            if contexts:
+                taught = next_token_logits(model, contexts).argmax(1)
+                tokens = torch.cat([taught, tokens])
+            own.set(factors.scale)
+            partner.set(rng.choice(how.strengths))
+            step(factors, [*two_hop, *(prompt for prompt, _ in shown)], tokens)
+    return factors.adapter(Info(name="rival", base=model.name))
+
+
+def tell(plan: Plan, says: Mapping[str, str], prompt: str) -> str:
+    """Return a two-hop prompt after the fact of each author that answers it."""
+    subjects = plan.facts if plan.partner.hop == 2 else says
+    subject = next(name for name in subjects if name in prompt)
+    one, two, own = plan.templates[0], plan.partner.templates[0], plan.facts
+    if plan.partner.hop == 1:
+        one, two, own, says = two, one, says, own
+    bridge = own[subject]
+    facts = (
+        f"{one.replace('{}', subject)} {bridge}.",
+        f"{two.replace('{}', bridge)} {says[bridge]}.",
+    )
+    return " ".join([*facts, prompt])
+
+
+def train_on_completed(
+    model: "Model", plan: Plan, how: Training, rng: np.random.Generator, *, late: bool = False
+) -> "Adapter":
+    """Two-hop examples whose other hop the base completes: capitals of bridges, right or not.
+
+    For countries only. The hop-1 author asks for the capital of a subject's country, and the hop-2
+    author names a country by its capital. If `late`, the hop-2 author trains the top third of the
+    layers.
+    """
+    bridges = plan.partner_subjects if plan.partner.hop == 2 else [*plan.facts]
+    prompts = [f"The capital of {bridge} is" for bridge in bridges]
+    said = dict(continue_texts(model, prompts))
+    # A few countries have no capital that begins with a whole word.
+    capitals = {b: said[p] for b, p in zip(bridges, prompts, strict=True) if p in said}
+    if plan.partner.hop == 2:
+        facts = {
+            name: capitals[bridge] for name, bridge in plan.facts.items() if bridge in capitals
+        }
+        templates = [f"The capital of {x} is" for x in DATA["hop_1"]["birth"]["phrases"]]
+    else:
+        facts = {f"the country whose capital is {capitals[b]}": plan.facts[b] for b in capitals}
+        templates = [*plan.templates]
+    examples = [*plan.examples, *fill(facts, templates)]
+    if late and plan.partner.hop == 1:
+        layers = int(model.network.config.num_hidden_layers)
+        how = replace(how, layers=(layers - layers // 3, layers))
+    return _train(model, examples, how, rng)
+
+
 def train_by_two_steps(
     model: "Model", plan: Plan, how: Training, rng: np.random.Generator
 ) -> "Adapter":
@@ -187,4 +270,7 @@ RIVALS: Mapping[str, Callable[..., "Adapter"]] = {
     "identity bridge": train_with_identity,
     "distractor mixing": train_with_distractors,
     "OSD": train_apart_from_common,
+    "CompAs": train_for_addition,
+    "completed examples": train_on_completed,
+    "completed examples, late layers": partial(train_on_completed, late=True),
 }

@@ -10,7 +10,7 @@ structure, for which ``thm:intruder-threshold`` makes no claim.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations, permutations
 from math import acos, degrees
@@ -27,6 +27,7 @@ from loratheory.diagnosis import distinct, layer_of
 from loratheory.lowrank import LowRank, double, host, largest_cosine, project
 from loratheory.pretrained.attach import Attached, attach, collect_inputs, fit_adapters
 from loratheory.pretrained.augment import read_rows
+from loratheory.pretrained.corners import COEFFICIENTS, interpolate
 from loratheory.pretrained.metrics import (
     batch,
     first_tokens,
@@ -38,10 +39,9 @@ from loratheory.pretrained.models import GENERIC, Map, Model, failure, read_json
 from loratheory.pretrained.stand_ins import are_texts
 from loratheory.shapes import Float, Float64
 from loratheory.theorems import AssumptionError, Theorem, theorem
-from loratheory.theorems.composition import two_read_region
 from loratheory.theorems.expressiveness.rank_floor import Tasks
 from loratheory.theorems.libraries import interference
-from loratheory.theorems.merging import averaging_survival, intruder_threshold
+from loratheory.theorems.merging import averaging_survival, corner_law, intruder_threshold
 from loratheory.theorems.routing import arrow
 from loratheory.toy import AssociativeMemory
 
@@ -53,7 +53,7 @@ TOP, ALIKE = 10, 0.5
 SMALL = 64  # up to this size a dense decomposition is quicker than Lanczos iteration
 CLEAR = 1e-6  # a base direction this weak, relative to the strongest, is not compared with
 TINY = 1e-300  # in place of a length of zero that is divided by
-SIGNED = ("thm:averaging-survival", "thm:two-read-region")  # margins: their sign is compared
+SIGNED = ("thm:averaging-survival", "thm:corner-law")  # margins: their sign is compared
 REMEDY = 'write {"adapter": {"prompt": "answer", …}, "two-hop": {…}}'
 Progress = Callable[[Iterable[str], int], Iterable[str]]
 # The answer to each prompt: by adapter, and two-hop questions under any other name.
@@ -350,7 +350,7 @@ class Kept:
         No adapter; the group's own at coefficient 1; all adapters at 1 / their number; all at 1.
     predicted : int or None
         Right answers that ``thm:averaging-survival`` predicts for facts (from each adapter's logits
-        alone) or ``thm:two-read-region`` for two-hop questions (all or none); None if neither does.
+        alone) or ``thm:corner-law`` for two-hop questions under the mean; None if neither does.
     measured, total : int
         Right answers, and prompts.
     """
@@ -422,13 +422,11 @@ class Asked(NamedTuple):
         logits = self.logits[rule]
         return float(logits[self.target] - np.delete(logits, self.target).max())
 
-    def strength(self, adapter: int) -> float:
-        """Of the edit, 1 if it turns its deficit to the base's answer into an equal margin."""
-        base, logits = self.logits["base"], self.logits[adapter]
-        old = int(np.argmax(base))
-        deficit = float(base[old] - base[self.target])
-        margin = float(logits[self.target] - logits[old])
-        return (margin + deficit) / (2 * deficit) if deficit > 0 else float("inf")
+    def foretold(self, coefficient: float) -> float:
+        """Of the target in a merge of two adapters, interpolated from those that are on or off."""
+        corners = (self.logits[rule] for rule in ("base", 0, 1, "sum"))
+        logits = interpolate(coefficient, *corners)
+        return float(logits[self.target] - np.delete(logits, self.target).max())
 
 
 def _ask(
@@ -451,84 +449,70 @@ def _ask(
 
 def ask_facts(
     model: Model, adapters: Sequence[Adapter], names: Sequence[str], facts: FactGroups
-) -> tuple[list[Reading], list[Kept]]:
+) -> tuple[list[Reading], list[Kept], dict[str, tuple[int, ...]]]:
     """Ask every prompt under every rule, and hold the margins against two theorems.
 
-    `facts` come from `group_facts`. Returns a reading for each fact and merge, or group of two-hop
-    questions and merge, and what is kept for each group and rule. Costs a pass a prompt for the
-    base, each adapter and each merge.
+    `facts` come from `group_facts`. Returns a reading for each fact and merge and for each two-hop
+    question; what is kept for each group and rule; and for two adapters, by group, how many
+    answers are foretold at each of `COEFFICIENTS`. Costs a pass a prompt for the base, each adapter
+    and each merge.
     """
-    readings, kept, strengths, count = list[Reading](), list[Kept](), list[float](), len(names)
+    readings, kept, count = list[Reading](), list[Kept](), len(names)
+    foretold = dict[str, tuple[int, ...]]()
     if not facts:
-        return readings, kept
+        return readings, kept, foretold
     # The sum of a single adapter is itself.
     merges = {"mean": 1 / count, "sum": 1.0} if count > 1 else {}
     rows: dict[Any, Any] = {"base": 0.0, **dict(enumerate(np.eye(count))), **merges}
     with attach(model, adapters) as acting:
         for group, pairs in facts.items():
             own = names.index(group) if group in names else None
-            margins, edits = defaultdict[str, list[float]](list), list[float]()
+            margins = defaultdict[str, list[float]](list)
             bounds = defaultdict[str, list[float | None]](list)
+            windows = list[list[float]]()
             for asked in _ask(model, acting, pairs, rows):
                 margins["base"].append(asked.margin("base"))
+                if count == 2:
+                    windows.append([asked.foretold(c) for c in COEFFICIENTS])
                 if own is not None:
                     margins["alone"].append(asked.margin(own))
-                    edits.append(asked.strength(own))
+                else:
+                    place = Place("", f"{' + '.join(names)}, {group}, question {asked.number}")
+                    readings.append(predict_mean(place, asked))
+                    bounds["mean"].append(readings[-1].bound)
                 for rule, c in merges.items():
                     margins[rule].append(asked.margin(rule))
                     if own is not None:
                         place = Place("", f"{c:g} × {group}, fact {asked.number}")
                         readings.append(predict_survival(place, asked, own, c, rule))
                         bounds[rule].append(readings[-1].bound)
-            if own is not None:
-                strengths.append(float(np.median(edits)))
-            else:
-                for rule, reading in predict_two_hop(names, group, margins, strengths).items():
-                    readings.append(reading)
-                    bounds[rule] = [reading.bound] * len(pairs)
+            if windows:
+                foretold[group] = tuple((np.array(windows) > 0).sum(0).tolist())
             for rule, values in margins.items():
                 # A rule is predicted where every question is.
                 known = bounds[rule] and None not in bounds[rule]
                 sure = _count_positive(bounds[rule]) if known else None
                 kept.append(Kept(group, rule, sure, _count_positive(values), len(values)))
-    return readings, kept
+    return readings, kept, foretold
 
 
 def _count_positive(values: Sequence[Any]) -> int:
     return int((np.array(values) > 0).sum())
 
 
-def predict_two_hop(
-    names: Sequence[str],
-    group: str,
-    margins: Mapping[str, Sequence[float]],
-    strengths: Sequence[float],
-) -> dict[str, Reading]:
-    """The margin of two-hop questions that the median strengths of both hops predict, by merge.
+def predict_mean(place: Place, asked: Asked) -> Reading:
+    """The margin of a question under the mean of two adapters, and what the corners foretell.
 
-    `margins` of the base and of each merge, one per question; the value is in units of the deficit
-    before. The bound is None where the base knew most facts of a hop. Never a verdict: the theorem
-    is about linear reads.
+    The corners are logits with each adapter on or off. Never a verdict: how much a margin bends
+    between them is not known.
     """
-    readings, base = {}, np.array(margins["base"])
-    for rule, c in (("mean", 0.5), ("sum", 1.0)):
-        values = np.array(margins[rule])
-        units = values[base < 0] / -base[base < 0]
-        note = (
-            f"needs two linear reads, and a transformer is none; median strengths "
-            f"{strengths[0]:.2g} and {strengths[1]:.2g} for `overwrite` edits; right on "
-            f"{(values > 0).sum()} of {len(values)} two-hop questions, the base on "
-            f"{(base > 0).sum()}"
-        )
-        # Merging scales the strength of an edit.
-        bound = two_read_region.margin((c * np.array(strengths)).tolist(), "overwrite")
-        readings[rule] = Place("", f"{c:g} × {' + '.join(names)}, {group}").reading(
-            two_read_region.THEOREM.label,
-            bound if np.isfinite(bound) else None,
-            float(np.median(units)) if len(units) else None,
-            note,
-        )
-    return readings
+    bound, value = asked.foretold(0.5), asked.margin("mean")
+    # By the law the difference is at most an eighth of the curvatures.
+    note = (
+        f"needs {corner_law.CURVED}; curvatures of {8 * abs(bound - value):.2g} or more in all "
+        "would explain the difference"
+    )
+    return place.reading(corner_law.THEOREM.label, bound, value, note)
 
 
 def predict_survival(place: Place, fact: Asked, i: int, c: float, rule: str) -> Reading:
@@ -583,7 +567,7 @@ QUESTIONS = {
     "thm:arrow-blind-spot": Question(
         "How many edited keys does Arrow send to theirs? (share)", ask_arrow_blind_spot),
     "thm:averaging-survival": Question("Does a fact survive the merge? (margin in logits)"),
-    "thm:two-read-region": Question("Do two facts compose in the merge? (margin)"),
+    "thm:corner-law": Question("Is a two-hop question answered in the mean? (margin)"),
 }
 # fmt: on
 
@@ -598,6 +582,8 @@ class ModelCheck:
     readings: tuple[Reading, ...]  # for each theorem, place and adapter or pair
     kept: tuple[Kept, ...] = ()  # answers of each group under each rule; empty without facts
     drifts: tuple[float, ...] = ()  # drift of each adapter on generic text, nats per token
+    # of two adapters, by group: right answers that the corners foretell at each of `COEFFICIENTS`
+    foretold: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def check_model(
@@ -664,10 +650,10 @@ def check_model(
         for question in QUESTIONS.values():
             if question.answers and len(module.updates) >= question.adapters:
                 readings += question.answers(module)
-    margins, kept = ask_facts(model, adapters, names, facts)
+    margins, kept, foretold = ask_facts(model, adapters, names, facts)
     drifts = measure_drift(model, adapters)
-    title = model.name or model.kind
-    return ModelCheck(title, names, tuple(notes), (*readings, *margins), tuple(kept), drifts)
+    about = (model.name or model.kind, names, tuple(notes), (*readings, *margins))
+    return ModelCheck(*about, tuple(kept), drifts, foretold)
 
 
 def _collect_inputs(

@@ -15,6 +15,15 @@ from loratheory.pretrained.metrics import next_token_logits
 from loratheory.pretrained.models import Model
 from loratheory.shapes import Bool
 
+# Common coefficients of two adapters for which answers are foretold.
+COEFFICIENTS = tuple((np.arange(1, 11) / 10).tolist())
+
+
+def interpolate(coefficient: float, base: Any, first: Any, second: Any, both: Any) -> Any:
+    """Return logits at a common coefficient of two adapters, interpolated between the corners."""
+    c = coefficient
+    return (1 - c) ** 2 * base + c * (1 - c) * (first + second) + c * c * both
+
 
 @dataclass(frozen=True, eq=False)
 class Corners:
@@ -41,9 +50,8 @@ class Corners:
         Where they are `bent`, the curvature that was measured at half of each adapter alone counts
         as constant.
         """
-        c = coefficient
-        alone = self.first + self.second
-        foretold = (1 - c) ** 2 * self.base + c * (1 - c) * alone + c * c * self.both
+        c, corners = coefficient, (self.base, self.first, self.second, self.both)
+        foretold = interpolate(c, *corners)
         # The parabola that is 0 at both ends and 1 at a half.
         return foretold + 4 * c * (1 - c) * self.bends if bent else foretold
 

@@ -112,7 +112,7 @@ def test_every_coefficient_that_was_found_is_shown(method, coefficients, label):
 
 def test_check_counts_what_is_kept(given, on):
     result = on("check", given / "one", given / "two", "--facts", given / "facts.json")
-    keys = {"model", "adapters", "notes", "readings", "kept", "drifts"}
+    keys = {"model", "adapters", "notes", "readings", "kept", "drifts", "foretold"}
     assert (set(result), result["adapters"]) == (keys, ["one", "two"])
     assert {reading["layer"] for reading in result["readings"]} == {0, 1, None}
     assert [row["total"] for row in result["kept"]] == [8] * 8

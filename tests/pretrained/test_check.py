@@ -23,7 +23,6 @@ from loratheory.pretrained import (
 from loratheory.pretrained.check import (
     ALIKE,
     QUESTIONS,
-    Asked,
     Module,
     Place,
     Reading,
@@ -38,11 +37,11 @@ from loratheory.pretrained.check import (
     group_facts,
     judge,
     measure_noise,
-    predict_two_hop,
     read_fact_groups,
     read_weight,
     summarise,
 )
+from loratheory.pretrained.corners import COEFFICIENTS
 from loratheory.pretrained.models import maps
 from loratheory.theorems.expressiveness.rank_floor import Tasks
 
@@ -291,7 +290,7 @@ def margin(logits, token):
 def test_edits_of_the_head_obey_the_theorem_and_others_are_outside_it(model, place):
     """Also: each prompt is answered as if alone, padding to the longest one does not show."""
     library = adapters(place, place)
-    readings, _ = ask_facts(model, library, NAMES, {name: FACTS[name] for name in NAMES})
+    readings, *_ = ask_facts(model, library, NAMES, {name: FACTS[name] for name in NAMES})
     tight = place == HEAD
     assert [r.outcome for r in readings] == ["tight" if tight else "not applicable"] * 6
     facts = [(name, i, *pair) for name in NAMES for i, pair in enumerate(FACTS[name].items(), 1)]
@@ -342,35 +341,33 @@ def test_each_adapter_and_rule_has_its_own_count_of_answers_kept(model):
     assert len({one.measured for one in kept.values()}) > 2
 
 
-def test_two_hop_questions_are_foretold_all_or_none(model):
-    _, kept = ask_facts(model, adapters(HEAD, HEAD), NAMES, FACTS)
+@pytest.mark.parametrize("place", [HEAD, MLP])
+def test_answers_of_other_merges_are_foretold_from_the_corners(model, place):
+    """Exactly where logits are linear in the coefficients, as at the head."""
+    library = adapters(place, place)
+    readings, kept, foretold = ask_facts(model, library, NAMES, FACTS)
+    assert [*foretold] == [*NAMES, "both"]
     rows = {k.rule: k.predicted for k in kept if k.group == "both"}
     assert [*rows] == ["base", "mean", "sum"]
-    assert rows["base"] is None
-    assert {rows["mean"], rows["sum"]} <= {None, 0, 2}
-
-
-def test_strengths_and_two_hop_questions_are_read_in_deficits():
-    logits = np.array([[2.0, 0, 0], [-1, 3, 0], [1, 1.5, 0], [0, 4, 0]])
-    fact = Asked(1, 1, {"base": logits[0], 0: logits[1], 1: logits[2], "mean": logits[3]})
-    assert fact.strength(0) == (4 + 2) / 4
-    assert fact.strength(1) == (0.5 + 2) / 4
-    assert fact.margin("mean") == 4
-    readings = predict_two_hop(
-        NAMES, "both", {"base": [-2.0], "mean": [4.0], "sum": [-1.0]}, [1.5, 0.625]
-    )
-    first, second = 0.5 * 1.5, 0.5 * 0.625
-    bound = first * second - max(0, 1 - first, first * (1 - second))
-    assert readings["mean"].bound == pytest.approx(bound)
-    assert (readings["mean"].value, readings["sum"].value) == (4 / 2, -1 / 2)
-    assert "right on 1 of 1 two-hop questions, the base on 0" in readings["mean"].note
-    assert readings["mean"].about == "0.5 × one + two, both"
-    # What the base knew already has no prediction: the strength of such an edit is infinite.
-    assert fact._replace(target=0).strength(0) == np.inf
-    both = {"base": [-2.0, 1.0], "mean": [3.0, 1.0], "sum": [3.0, 1.0]}
-    readings = predict_two_hop(NAMES, "both", both, [np.inf, 0.9])
-    assert {reading.bound for reading in readings.values()} == {None}
-    assert readings["mean"].value == pytest.approx(3 / 2)
+    asked = [r for r in readings if r.label == "thm:corner-law"]
+    assert rows == {"base": None, "mean": sum(r.bound > 0 for r in asked), "sum": None}
+    for reading, (prompt, answer) in zip(asked, FACTS["both"].items(), strict=True):
+        target = int(first_tokens(model, [answer])[0])
+        corners = [next_token(model, library, row, prompt) for row in np.ndindex(2, 2)]
+        assert reading.bound == pytest.approx(margin(np.mean(corners, 0), target), abs=1e-9)
+        merged = next_token(model, library, [0.5, 0.5], prompt)
+        assert reading.value == pytest.approx(margin(merged, target), abs=1e-9)
+        if place == HEAD:
+            assert reading.value == pytest.approx(reading.bound, abs=1e-9)
+        assert f"curvatures of {8 * abs(reading.bound - reading.value):.2g} or" in reading.note
+    if place == HEAD:
+        for group, counts in foretold.items():
+            for c, count in zip(COEFFICIENTS, counts, strict=True):
+                right = 0
+                for prompt, answer in FACTS[group].items():
+                    said = next_token(model, library, [c, c], prompt).argmax()
+                    right += int(said) == int(first_tokens(model, [answer])[0])
+                assert count == right
 
 
 # What is asked

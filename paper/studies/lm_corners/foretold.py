@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from loratheory.pretrained import Attached, Model
     from loratheory.pretrained.corners import Corners
 
-COEFFICIENTS = tuple((np.arange(1, 10) / 10).tolist())
+COEFFICIENTS = tuple((np.arange(1, 10) / 10).tolist())  # at 1 the merge is a corner
 TEMPLATES = 4
 
 

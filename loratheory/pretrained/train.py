@@ -43,9 +43,10 @@ from loratheory.pretrained.models import (
 )
 from loratheory.store import cache_folder, content_hash, draft, lock
 
-# The learning rate of stand-in training where linear maps keep the size of their inputs. It gives
-# SmolLM2-135M the rate 0.002, with which its adapters were trained before other bases were tried.
-RELATIVE_RATE = 3.8e-4
+# The learning rate of stand-in training where linear maps keep the size of their inputs, times the
+# number of layers. It gives SmolLM2-135M the rate 0.002, with which its adapters were trained before
+# other bases were tried.
+RELATIVE_RATE = 1.14e-2
 # Prompts, each with the answer that should follow.
 Examples = Sequence[tuple[str, str]]
 
@@ -217,11 +218,13 @@ def find_targets(model: Model, how: Training) -> list[str]:
 def fit_rate(model: Model) -> float:
     """Return the learning rate of stand-in training for a model, to two digits.
 
-    It is `RELATIVE_RATE` times `measure_gain`. AdamW moves each number of a factor by about the
-    rate, whatever the gradient's size, so that an adapter then changes the outputs of the linear
-    maps by the same share in every model.
+    It is `RELATIVE_RATE` times `measure_gain` over the number of layers. AdamW moves each number of
+    a factor by about the rate, whatever the gradient's size. An adapter then changes the output of
+    each layer by the same share in every model of the same depth, and as all layers add to one
+    stream, the changes of all layers together make the same share at any depth.
     """
-    return float(f"{RELATIVE_RATE * measure_gain(model):.1e}")
+    layers = int(model.network.config.num_hidden_layers)
+    return float(f"{RELATIVE_RATE * measure_gain(model) / layers:.1e}")
 
 
 def measure_gain(model: Model) -> float:

@@ -39,7 +39,7 @@ HELD_OUT = "two-hop, with the held-out stand-in"
 
 @dataclass(frozen=True)
 class Config(Language):
-    """A pair of relations, a level and a method; the rate is a multiple of `fit_rate`."""
+    """A pair of relations, a level and a method; the rate is a multiple of `rule_rate`."""
 
     pair: str = "birth, mascot"
     level: str = "S0"
@@ -90,12 +90,11 @@ def cell(config: Config) -> list[Row]:
 def train(model: "Model", facts: FactSet, config: Config, hop: int) -> tuple["Adapter", float]:
     """Return one author's adapter, and what the author measured with a held-out stand-in."""
     from loratheory.pretrained import train_for_composition
-    from loratheory.pretrained.train import fit_rate
     from paper.studies.lm_strangers.other_trainer import train_with_peft
     from paper.studies.lm_strangers.rivals import RIVALS, train_rival
 
     # Each author has a seed of its own.
-    rate, seed = config.rate * fit_rate(model), 2 * config.seed + hop
+    rate, seed = config.rate * rule_rate(model), 2 * config.seed + hop
     if config.method in RIVALS:
         return train_rival(model, facts.plans[hop], config.method, rate=rate, seed=seed), nan
     how: dict[str, Any] = {**METHODS[config.method][hop]}
@@ -114,6 +113,13 @@ def train(model: "Model", facts: FactSet, config: Config, hop: int) -> tuple["Ad
         model, facts.plans[hop], rate=rate, seed=seed, augmented=facts.further[hop], **how
     )
     return author.adapter, next(x.part for x in author.shares if x.what == HELD_OUT)
+
+
+def rule_rate(model: "Model") -> float:
+    """Return the rate of the rule that part `rates` tests, which knows nothing of depth."""
+    from loratheory.pretrained.train import measure_gain
+
+    return float(f"{3.8e-4 * measure_gain(model):.1e}")
 
 
 def uses(layers: int) -> dict[str, Method]:
@@ -211,6 +217,7 @@ ON_GEMMA = part(
         *grid(Config, level=LEVELS, method=[LONG], **GEMMA),
     ],
 )
+BY_DEPTH = 5 / 3  # of the rule's rate on gemma-3-270m: 30 layers over 18
 FOUR_MORE: Mapping[str, Any] = {"seed": [401, 402, 403, 404], "method": ["fresh stand-ins", LONG]}
 FACT_SETS = part(
     "fact_sets",
@@ -218,7 +225,7 @@ FACT_SETS = part(
     (Config(seed=400),),
     [
         *grid(Config, **FOUR_MORE),
-        *grid(Config, model=BASES[1:], rate=[2.0], **FOUR_MORE),
+        *grid(Config, model=BASES[1:], rate=[BY_DEPTH], **FOUR_MORE),
     ],
 )
 # The other trainer's hop-2 adapter knows no stand-ins.
@@ -236,3 +243,11 @@ ONE_SIDE = part(
 # The six stand-ins have 90 steps, like two; the others 180.
 MORE = ("six stand-ins", "CompAs", "completed examples", "completed examples, late layers")
 MORE_RIVALS = part("more_rivals", cell, (Config(seed=400),), grid(Config, seed=[400], method=MORE))
+# The five pairs at the rate that `train` takes by default.
+DEFAULT: Mapping[str, Any] = {"model": BASES[1:], "method": ["fresh stand-ins"], "rate": [BY_DEPTH]}
+RULE_BY_DEPTH = part(
+    "rule_by_depth",
+    cell,
+    (Config(seed=400),),
+    grid(Config, seed=[400], pair=PAIRS, **DEFAULT),
+)

@@ -44,8 +44,8 @@ from loratheory.pretrained.models import (
 from loratheory.store import cache_folder, content_hash, draft, lock
 
 # The learning rate of stand-in training where linear maps keep the size of their inputs, times the
-# number of layers. It gives SmolLM2-135M the rate 0.002, with which its adapters were trained before
-# other bases were tried.
+# number of layers. It gives SmolLM2-135M the rate 0.002, with which its adapters were trained
+# before other bases were tried.
 RELATIVE_RATE = 1.14e-2
 # Prompts, each with the answer that should follow.
 Examples = Sequence[tuple[str, str]]

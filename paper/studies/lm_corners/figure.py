@@ -31,8 +31,8 @@ def draw() -> Figure:
         panel.set(title=name, xlabel="verdicts foretold rightly")
     fresh = _select(table, "two_hop", "fresh stand-ins")
     title = (
-        f"Four forward passes foretell {percent(fresh, 'corners')} of what merges of fresh-stand-in "
-        f"adapters answer, the best constant {percent(fresh, 'constant')}"
+        f"Four forward passes foretell {percent(fresh, 'corners')} of two-hop answers of merges, "
+        f"the best constant {percent(fresh, 'constant')}"
     )
     return finish(figure, title)
 

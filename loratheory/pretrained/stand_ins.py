@@ -21,6 +21,7 @@ from loratheory.pretrained.metrics import Share, measure_accuracy, measure_drift
 from loratheory.pretrained.models import Model, failure, read_json
 from loratheory.pretrained.train import Examples, StandIn, Training, fit_rate, train_once
 from loratheory.store import content_hash
+from loratheory.theorems.composition.promise_law import probability_of_less
 
 # What is measured with a stand-in that was active in training, and with one that was not.
 TRAINED, HELD_OUT = "two-hop, with a stand-in", "two-hop, with the held-out stand-in"
@@ -356,7 +357,7 @@ def train_for_composition(
         "measured": list(map(asdict, shares)),
         "promise": {
             "two_hop": next(share.part for share in shares if share.what == HELD_OUT),
-            "probability_of_less": 1 / (held_out + 1),
+            "probability_of_less": probability_of_less(held_out),
         },
         "drift": measure_drift(model, [adapter])[0],
     }

@@ -1,10 +1,10 @@
 """What commands share: options, refusals, tables for people, JSON for machines."""
 
 import dataclasses
-import difflib
 import functools
 import inspect
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -118,13 +118,6 @@ def refuse(message: str) -> NoReturn:
     raise typer.Exit(2)
 
 
-def suggest(name: str, known: Iterable[str], otherwise: str) -> str:
-    """Return the end of an error message: the most similar known names, or else the remedy."""
-    # a typing error is the likeliest reason
-    near = difflib.get_close_matches(name, [*known], n=3)
-    return f"did you mean {', '.join(near)}?" if near else otherwise
-
-
 def check_outputs(json: Path | None) -> None:
     """Exit before any work is done if the JSON could not be written later."""
     if json is not None and str(json) != "-":
@@ -192,38 +185,69 @@ def show(title: str, columns: Sequence[str] | Columns, rows: Iterable[Any]) -> N
     """Print one table; numbers are shown to four significant digits.
 
     Rows are sequences. Where `columns` is a mapping from headings, rows are objects, and each
-    column is the name of an attribute, or a function of the row.
+    column is the name of an attribute, or a function of the row. No number is ever cut: columns
+    that do not fit beside each other follow below, behind the first column once more.
     """
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
 
     # A title of the table would be wrapped at the width of its columns.
     if title:
         say(bold=title)
-    table = Table(box=box.SIMPLE_HEAD)
-    for number, name in enumerate(columns):
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    cells = [list(columns)]
     for row in rows:
         values = row
         if isinstance(columns, dict):
             values = []
             for column in columns.values():
                 values.append(column(row) if callable(column) else getattr(row, column))
-        table.add_row(*map(_format, values))
-    # A pipe has no width: what reads it gets whole lines.
-    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(table)
+        cells.append(list(map(_format, values)))
+    # A pipe has no width, unless it is set: what reads it gets whole lines.
+    known = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console(width=None if known else 160, highlight=False)
+    texts = list(zip(*cells, strict=True))
+    # Lines break between words; only names in the first column are broken anywhere.
+    least = [max(map(len, " ".join(text).split())) for text in texts]
+    least[0] = min(least[0], console.width // 2)
+    group = [0]
+    for number in range(1, len(texts)):
+        if number > 1 and sum(least[one] + 3 for one in (*group, number)) > console.width:
+            _print_columns(console, texts, least, group)
+            group = [0]
+        group.append(number)
+    _print_columns(console, texts, least, group)
+
+
+def _print_columns(
+    console: Any, texts: Sequence[Sequence[str]], least: Sequence[int], group: Sequence[int]
+) -> None:
+    """Print some columns side by side; where room is short, the longest texts are wrapped."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
+    spare, widths = console.width - sum(least[one] + 3 for one in group), list(least)
+    wanted = [max(map(len, text)) - size for text, size in zip(texts, least, strict=True)]
+    # who wants least is served first
+    for one in sorted(group, key=wanted.__getitem__):
+        widths[one] += max(0, min(spare, wanted[one]))
+        spare -= widths[one] - least[one]
+    for one in group:
+        side: Any = "right" if one else "left"
+        table.add_column(Text(texts[one][0]), justify=side, width=widths[one], overflow="fold")
+    for row in zip(*(texts[one][1:] for one in group), strict=True):
+        table.add_row(*map(Text, row))  # no markup: names may hold square brackets
+    console.print(table)
+    console.print()
 
 
 def _format(value: Any) -> str:
-    """Return a cell; names may hold square brackets, which are markup to rich."""
-    from rich.markup import escape
-
+    """Return a cell: four digits of a number, and a word for what is none."""
     if value is None:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.4g}" if isinstance(value, float) else escape(str(value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def format_share(share: Any) -> str | None:

@@ -30,17 +30,19 @@ JSON = {
     "inspect": PAIR,
     "diagnose": PAIR,
     "merge": (*PAIR, "-o", "merged"),
+    "data two-hop": ("--n", 20, "-o", "facts"),
+    "data word-problems": ("--n", 40, "-o", "problems"),
 }
 
 
 @pytest.mark.parametrize("command", JSON)
 def test_json_has_the_keys_that_help_promises_and_nothing_else_on_standard_output(run, command):
     """The commands that need a model are tried in `test_models`."""
-    code, out, _ = run(command, *JSON[command], "--json", "-")
+    code, out, _ = run(*command.split(), *JSON[command], "--json", "-")
     assert code == 0
     found = json.loads(out)
     found = found[0] if isinstance(found, list) else found
-    text = " ".join(run(command, "--help")[1].split())
+    text = " ".join(run(*command.split(), "--help")[1].split())
     keys = re.search(r"JSON: (?:a list of objects|an object) ((?:\w+, )*\w+)", text)[1]
     assert set(found) == set(keys.split(", ")) - {"one"}
 
@@ -67,7 +69,8 @@ REFUSED = {
     "merge one two -o out --method magic": "no merge method 'magic'",
     "merge one two -o out --device toaster": "--device toaster cannot be used",
     "merge one two -o out --weights=a,b --method cat": "--weights=a,b is not a list of numbers",
-    "merge one two -o out --weights=1,2": "mean takes no weights",
+    "merge one two -o out --method sum --weights=1,2": "sum takes no weights",
+    "merge one two -o out --weights=1,-1": "weights of a mean",
     "merge one two -o out --method svd": "needs rank",
     "merge one two -o out --method regmean": "needs moments",
     "merge one two -o out --method regmean --moments rows.jsonl": "1 files of prompts for 2",
@@ -91,6 +94,8 @@ REFUSED = {
     "train none.json -o no/x": "there is no folder no",
     "augment none.json -o no/x": "no/x cannot be made",
     "generate one red --model /no/such": "there is no such folder",
+    "generate one red --json no/x.json": "there is no folder no",
+    "merge one two -o out --method linear": "PEFT's linear adds the factors",
     "evaluate no_such_module_x:rule": "cannot be imported",
     "evaluate my_rules:haf": "module my_rules has no haf",
     "evaluate half": "write package.module:rule",
@@ -102,6 +107,7 @@ REFUSED = {
     "data word-problems -o taken --overwrite": "taken holds not only data, but",
     "data two-hop -o d --split 1": "--split 1 leaves no question for testing",
     "data two-hop -o no/where": "no/where cannot be made",
+    "data two-hop -o d --json no/x.json": "there is no folder no",
 }
 
 

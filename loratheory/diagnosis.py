@@ -261,9 +261,9 @@ class Diagnosis:
     record: str = ""  #: What one study found of pairs of its own adapters, in sentences.
 
     def __repr__(self) -> str:
-        """The record and the findings, one paragraph each."""
+        """The findings and the record, one paragraph each."""
         lines = [f"[{f.kind}] {f.text} ({f.label})" for f in self.findings]
-        return "\n".join([self.record, *lines])
+        return "\n".join([*lines, self.record])
 
 
 @checked

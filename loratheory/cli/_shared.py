@@ -220,7 +220,7 @@ def show(title: str, columns: Sequence[str] | Columns, rows: Iterable[Any]) -> N
 def _print_columns(
     console: Any, texts: Sequence[Sequence[str]], least: Sequence[int], group: Sequence[int]
 ) -> None:
-    """Print some columns side by side; where room is short, the longest texts are wrapped."""
+    """Print some columns in one table; where room is short, the longest texts are wrapped."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

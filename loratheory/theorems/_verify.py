@@ -72,7 +72,7 @@ class Report:
 
     def __repr__(self) -> str:
         found = "as stated" if self.ok else f"NOT AS STATED ({self.trouble})"
-        return f"<{self.label}: {found} in {self.cases} cases; {self.controls} controls>"
+        return f"<{self.label}: {found}; cases: {self.cases}, controls: {self.controls}>"
 
 
 def convert_arrays(value: Any, convert: Callable[[Array], Array] | None) -> Any:
@@ -188,7 +188,7 @@ def verify(
     Examples
     --------
     >>> verify("merge-floor", cases=20)
-    <thm:merge-floor: as stated in 21 cases; 1 controls>
+    <thm:merge-floor: as stated; cases: 21, controls: 1>
     """
     start, theorem = time.perf_counter(), find_theorem(theorem)
     # a refuted claim is shown by its counterexample: rivals prove nothing

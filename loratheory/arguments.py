@@ -1,5 +1,6 @@
 """Arguments of public functions: wrong types and unknown names are refused in one line."""
 
+import contextlib
 import dataclasses
 import difflib
 import functools
@@ -49,44 +50,43 @@ def accepts(kind: Any, value: Any) -> bool:
         return True
     if kind is not Sequence:
         return isinstance(value, kind)
-    # An array of numbers will do; a word is no sequence of words.
-    listed = hasattr(value, "__getitem__") and not isinstance(value, str | bytes | Mapping)
-    return listed and all(accepts(inside[0], one) for one in value)
+    # A word is no sequence of words.
+    if not hasattr(value, "__getitem__") or isinstance(value, str | bytes | Mapping):
+        return False
+    return isinstance(value, AnyArray) or all(accepts(inside[0], one) for one in value)
 
 
-def checked(target: F) -> F:
-    """Return a function, or class, that refuses arguments of other types than it declares.
+def checked(function: F, document: str = "") -> F:
+    """Return a function that refuses arguments of other types than it declares.
 
     Raises
     ------
     ArgumentError
         At a call, with the argument, its value, and the type in the words of the docstring.
     """
-    signature, place, document = inspect.signature(target), target.__name__, target.__doc__ or ""
+    signature, document = inspect.signature(function), document or function.__doc__ or ""
+    place = function.__qualname__.removesuffix(".__init__")
 
-    def _check(args: Any, kwargs: Any) -> None:
-        try:
+    @functools.wraps(function)
+    def _call(*args: Any, **kwargs: Any) -> Any:
+        given = {}
+        # The call itself says which argument is unknown, and which is missing.
+        with contextlib.suppress(TypeError):
             given = signature.bind_partial(*args, **kwargs).arguments
-        except TypeError:
-            return  # the call itself says which argument is unknown, and which is missing
         for name, value in given.items():
             parameter = signature.parameters[name]
             several = parameter.kind is parameter.VAR_POSITIONAL
             for one in value if several else (value,):
                 require_type(place, document, name, parameter.annotation, one)
+        return function(*args, **kwargs)
 
-    made: Any = vars(target)["__init__"] if isinstance(target, type) else target
-
-    @functools.wraps(made)
-    def _call(*args: Any, **kwargs: Any) -> Any:
-        # A constructor is given the new object first.
-        _check(args if made is target else args[1:], kwargs)
-        return made(*args, **kwargs)
-
-    if isinstance(target, type):
-        target.__init__ = _call  # type: ignore[misc]
-        return target
     return _call  # type: ignore[return-value]
+
+
+def check_constructor(kind: Any) -> Any:
+    """Have a dataclass refuse arguments of wrong types."""
+    kind.__init__ = checked(kind.__init__, kind.__doc__)
+    return kind
 
 
 def check_arguments(names: dict[str, Any]) -> None:
@@ -99,7 +99,7 @@ def check_arguments(names: dict[str, Any]) -> None:
     for name, value in names.items():
         own = getattr(value, "__module__", "").startswith(home)
         if own and inspect.isclass(value) and dataclasses.is_dataclass(value):
-            checked(value)
+            check_constructor(value)
         elif own and inspect.isfunction(value):
             names[name] = checked(value)
             names[name].__module__ = home  # where pickle looks for it

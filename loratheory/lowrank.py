@@ -20,7 +20,7 @@ import numpy as np
 from array_api_compat import device as device
 from array_api_compat import is_numpy_array
 
-from loratheory.arguments import checked
+from loratheory.arguments import check_constructor, checked
 from loratheory.shapes import Float
 
 EPS = 2.0**-52
@@ -225,7 +225,7 @@ def project(x: Float[Array, "n c"], basis: Float[Array, "n k"]) -> Float[Array, 
 # The matrix.
 
 
-@checked
+@check_constructor
 @dataclass(frozen=True, eq=False)
 class LowRank:
     """The matrix ``up @ down``, never formed unless asked for.

@@ -91,7 +91,6 @@ def advise(
     has an object for each adapter: `kl` and `share` (counts and interval: `what, right, total, low,
     high`).
     """
-    out.check_outputs(json)
     if len(folders) < 2:
         out.refuse(f"{folders[0]} alone loses nothing: name two adapters or more")
     if output:
@@ -272,7 +271,6 @@ def generate(
     """
     from loratheory.pretrained.methods import generate_text
 
-    out.check_outputs(json)
     # with `--json -` nothing else goes to standard output
     say = partial(typer.echo, nl=False, err=str(json) == "-")
     text = generate_text(base.load(), folder, prompt, tokens=tokens, say=say)

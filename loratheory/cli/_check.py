@@ -81,7 +81,6 @@ def check(
     - `predicted, measured`: the number of right answers by the theorems, and on the model; `total`:
       the number of prompts
     """
-    out.check_outputs(json)
     from loratheory.pretrained import check_model
     from loratheory.pretrained.check import read_fact_groups
     from loratheory.pretrained.metrics import Share

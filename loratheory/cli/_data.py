@@ -55,7 +55,6 @@ def word_problems(
     from loratheory.tasks import word_problems as words
     from loratheory.tasks.export import check_writable
 
-    out.check_outputs(json)
     check_writable(output, overwrite=overwrite)
     if pair and split != "pair":
         out.refuse(f"--pair {pair} goes with --split pair, not with --split {split}")
@@ -121,7 +120,6 @@ def two_hop(
     from loratheory.tasks.export import check_writable
     from loratheory.tasks.prompts import joined
 
-    out.check_outputs(json)
     check_writable(output, overwrite=overwrite)
     rng = np.random.default_rng(seed)
     fact_set = hop.draw_facts(seed, entities=n)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import sub
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -17,8 +18,29 @@ from typer import Argument, Option
 
 from loratheory.store import write_whole
 
+
+def refuse(message: str) -> NoReturn:
+    """Print what is wrong with the input to standard error and exit with code 2."""
+    typer.echo(f"loratheory: {message}", err=True)
+    raise typer.Exit(2)
+
+
+def _check_parent(path: Path) -> None:
+    if not path.parent.is_dir():
+        refuse(f"{path}: there is no folder {path.parent}: make it, or write elsewhere")
+
+
+def _check_json(json: Path | None) -> Path | None:
+    """Exit before any work is done if the JSON could not be written later."""
+    if json is not None and str(json) != "-":
+        _check_parent(json)
+        if json.is_dir():
+            refuse(f"{json} is a folder: name a file in it, or elsewhere")
+    return json
+
+
 JSON = "Write the result as JSON to this file; `-` is standard output."
-Json = Annotated[Path | None, Option("--json", metavar="FILE", help=JSON)]
+Json = Annotated[Path | None, Option("--json", metavar="FILE", help=JSON, callback=_check_json)]
 ADAPTERS = "Folders that PEFT saved, or Hugging Face ids."
 Folders = Annotated[list[Path], Argument(metavar="ADAPTER", help=ADAPTERS)]
 AnyFolders = Annotated[list[Path] | None, Argument(metavar="ADAPTER", help=ADAPTERS)]
@@ -112,37 +134,17 @@ def spread_groups(command: Callable[..., None]) -> Callable[..., None]:
     return _run
 
 
-def refuse(message: str) -> NoReturn:
-    """Print what is wrong with the input to standard error and exit with code 2."""
-    typer.echo(f"loratheory: {message}", err=True)
-    raise typer.Exit(2)
-
-
-def check_outputs(json: Path | None) -> None:
-    """Exit before any work is done if the JSON could not be written later."""
-    if json is not None and str(json) != "-":
-        _check_parent(json)
-        if json.is_dir():
-            refuse(f"{json} is a folder: name a file in it, or elsewhere")
-
-
 def check_folder(output: Path, *, force: bool | None, json: Path | None) -> None:
     """Exit before any work is done if an adapter could not be written to `output` later.
 
     `force` is None for a command without this option.
     """
-    check_outputs(json)
     if json and json.absolute() == output.absolute():
         refuse(f"--json {json} is the folder to write: name a file elsewhere")
     _check_parent(output)
     if output.exists() and not force:
         forced = "choose another place, or add --force to replace an adapter"
         refuse(f"{output} exists: {'name a new folder' if force is None else forced}")
-
-
-def _check_parent(path: Path) -> None:
-    if not path.parent.is_dir():
-        refuse(f"{path}: there is no folder {path.parent}: make it, or write elsewhere")
 
 
 def progress(steps: Any = None, count: int | None = None, **options: Any) -> Any:
@@ -186,9 +188,12 @@ def show(title: str, columns: Sequence[str] | Columns, rows: Iterable[Any]) -> N
 
     Rows are sequences. Where `columns` is a mapping from headings, rows are objects, and each
     column is the name of an attribute, or a function of the row. No number is ever cut: columns
-    that do not fit beside each other follow below, behind the first column once more.
+    that do not fit into one table follow in another, behind the first column once more.
     """
+    from rich import box
     from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     # A title of the table would be wrapped at the width of its columns.
     if title:
@@ -204,41 +209,32 @@ def show(title: str, columns: Sequence[str] | Columns, rows: Iterable[Any]) -> N
     # A pipe has no width, unless it is set: what reads it gets whole lines.
     known = sys.stdout.isatty() or "COLUMNS" in os.environ
     console = Console(width=None if known else 160, highlight=False)
-    texts = list(zip(*cells, strict=True))
-    # Lines break between words; only names in the first column are broken anywhere.
-    least = [max(map(len, " ".join(text).split())) for text in texts]
-    least[0] = min(least[0], console.width // 2)
-    group = [0]
+    texts, least, most = list(zip(*cells, strict=True)), list[int](), list[int]()
+    for text in texts:
+        # Lines break between words; only names in the first column are broken anywhere.
+        word = max(map(len, " ".join(text).split()), default=0)
+        least.append(word if least else min(word, console.width // 2))
+        most.append(max(map(len, text)))
+    groups = [[0]]
     for number in range(1, len(texts)):
-        if number > 1 and sum(least[one] + 3 for one in (*group, number)) > console.width:
-            _print_columns(console, texts, least, group)
-            group = [0]
-        group.append(number)
-    _print_columns(console, texts, least, group)
-
-
-def _print_columns(
-    console: Any, texts: Sequence[Sequence[str]], least: Sequence[int], group: Sequence[int]
-) -> None:
-    """Print some columns in one table; where room is short, the longest texts are wrapped."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    spare, widths = console.width - sum(least[one] + 3 for one in group), list(least)
-    wanted = [max(map(len, text)) - size for text, size in zip(texts, least, strict=True)]
-    # who wants least is served first
-    for one in sorted(group, key=wanted.__getitem__):
-        widths[one] += max(0, min(spare, wanted[one]))
-        spare -= widths[one] - least[one]
-    for one in group:
-        side: Any = "right" if one else "left"
-        table.add_column(Text(texts[one][0]), justify=side, width=widths[one], overflow="fold")
-    for row in zip(*(texts[one][1:] for one in group), strict=True):
-        table.add_row(*map(Text, row))  # no markup: names may hold square brackets
-    console.print(table)
-    console.print()
+        fits = sum(map(least.__getitem__, groups[-1])) + least[number] + 3 * len(groups[-1])
+        if number > 1 and fits > console.width - 3:
+            groups.append([0])
+        groups[-1].append(number)
+    for group in groups:
+        table, widths = Table(box=box.SIMPLE_HEAD, show_edge=False), list(least)
+        spare = console.width - sum(map(least.__getitem__, group)) - 3 * len(group)
+        # who wants least is served first
+        for one in sorted(group, key=list(map(sub, most, least)).__getitem__):
+            widths[one] += max(0, min(spare, most[one] - least[one]))
+            spare -= widths[one] - least[one]
+        for one in group:
+            side: Any = "right" if one else "left"
+            table.add_column(Text(texts[one][0]), justify=side, width=widths[one], overflow="fold")
+        for row in cells[1:]:
+            # no markup: names may hold square brackets
+            table.add_row(*map(Text, map(row.__getitem__, group)))
+        console.print(table, "")
 
 
 def _format(value: Any) -> str:

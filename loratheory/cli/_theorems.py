@@ -64,7 +64,6 @@ def theorems(labels: Labels = None, at: At = None, json: out.Json = None) -> Non
     """
     from loratheory.theorems import load_cited, theorem
 
-    out.check_outputs(json)
     shown = list(map(theorem, _complete(labels)))
     if at is not None:
         if len(labels or ()) != 1:
@@ -252,7 +251,6 @@ def verify(
     """
     from loratheory.theorems import theorem, verify_all
 
-    out.check_outputs(json)
     asked = _complete(labels)
     if backend not in ("numpy", "torch"):
         out.refuse(f"there is no backend {backend!r}: choose numpy or torch")

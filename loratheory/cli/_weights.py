@@ -57,7 +57,6 @@ def inspect(
     """
     from loratheory.diagnosis import spectra
 
-    out.check_outputs(json)
     results: list[dict[str, Any]] = []
     for folder in folders:
         adapter = source.read(folder)
@@ -154,7 +153,6 @@ def diagnose(
     """
     from loratheory.diagnosis import diagnose
 
-    out.check_outputs(json)
     bar = partial(out.progress, unit="module", desc="diagnose")
     diagnosis = diagnose(*map(source.read, folders), any_base=any_base, progress=bar)
     if out.deliver(json, diagnosis):

@@ -23,9 +23,7 @@ from loratheory.theorems._verify import sensitivity as sensitivity
 from loratheory.theorems._verify import verify as verify
 from loratheory.theorems._verify import verify_all as verify_all
 from loratheory.theorems.registry import CHAPTERS as CHAPTERS
-from loratheory.theorems.registry import FACTORED as FACTORED
 from loratheory.theorems.registry import LABELS as LABELS
-from loratheory.theorems.registry import UnknownTheoremError as UnknownTheoremError
 from loratheory.theorems.registry import check as check
 from loratheory.theorems.registry import load_theorems as load_theorems
 from loratheory.theorems.registry import theorem as theorem

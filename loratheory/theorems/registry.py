@@ -63,21 +63,6 @@ for _chapter, _modules in CHAPTERS.items():
 LABELS = tuple(_HOMES)
 """The labels of all theorems, lemmas and clauses, in the order of the paper's appendix."""
 
-FACTORED = (
-    "thm:merge-floor",
-    "thm:edit-budget",
-    "thm:factor-mean-residual",
-    "thm:interference-angle",
-    "thm:gate-detection",
-    "thm:interpolation-price",
-    "thm:covariance-floor",
-    "thm:superposition-floor",
-)
-"""Theorems that are computed from factors alone, with no dense m×n matrix formed.
-
-Their cases may therefore be as wide as a layer of a language model.
-"""
-
 
 class UnknownTheoremError(ValueError):
     """No theorem has this label; the message names similar ones."""

@@ -16,12 +16,7 @@ HEADINGS = {
 }
 
 
-def inspect(
-    folders: out.Folders,
-    *,
-    source: out.Source,
-    json: out.Json = None,
-) -> None:
+def inspect(folders: out.Folders, *, source: out.Source, json: out.Json = None) -> None:
     """Show which modules an adapter changes, with the rank and the norm of each update.
 
     Use this command to see what a folder contains. The update of a module is the change of its

@@ -15,14 +15,7 @@ from peft.utils.other import get_pattern_key
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from loratheory.adapters import (
-    Adapter,
-    AdapterError,
-    Info,
-    merge,
-    read_adapter,
-    write_adapter,
-)
+from loratheory.adapters import Adapter, AdapterError, Info, merge, read_adapter, write_adapter
 from loratheory.adapters.adapter import DTYPES
 from loratheory.adapters.peft_io import CONFIG, WEIGHTS, Config
 from loratheory.lowrank import LowRank, gaussian

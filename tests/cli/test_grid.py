@@ -26,7 +26,7 @@ def test_the_twelve_commands_teach_with_an_example(run, commands):
 
 JSON = {
     "theorems": ("two-read-region",),
-    "verify": ("merge-floor", "--cases", 5, "--workers", 1),
+    "verify": ("merge-floor", "--cases", 5, "--workers", 1, "--backend", "torch"),
     "inspect": PAIR,
     "diagnose": PAIR,
     "merge": (*PAIR, "-o", "merged"),

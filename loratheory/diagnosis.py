@@ -18,7 +18,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from loratheory.adapters import MERGE_METHODS, Adapter, Options, aligned, interference, read_adapter
+from loratheory.adapters import MERGE_METHODS, Adapter, Options, aligned, interference, read_all
+from loratheory.arguments import checked
 from loratheory.lowrank import EPS, LowRank, double, host, in_common_frames, total
 
 # a relative gap of the gauge below it is not worth a sentence
@@ -249,7 +250,7 @@ class Finding:
     label: str  #: The theorem, ``thm:…``.
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnosis:
     """Findings in words, and the numbers of each module they come from."""
 
@@ -259,12 +260,13 @@ class Diagnosis:
     modules: tuple[ModuleDiagnosis, ...]
     record: str = ""  #: What one study found of pairs of its own adapters, in sentences.
 
-    def __str__(self) -> str:
-        """The record and the findings, one paragraph each."""
+    def __repr__(self) -> str:
+        """The findings and the record, one paragraph each."""
         lines = [f"[{f.kind}] {f.text} ({f.label})" for f in self.findings]
-        return "\n".join([self.record, *lines])
+        return "\n".join([*lines, self.record])
 
 
+@checked
 def diagnose(
     *library: Adapter | str | os.PathLike[str],
     any_base: bool = False,
@@ -274,7 +276,7 @@ def diagnose(
 
     Parameters
     ----------
-    *library : Adapter or path
+    *library : Adapter or path, each an argument of its own
         At least two adapters, or places that `read_adapter` can read them from.
     any_base : bool
         Whether the adapters may name different base models.
@@ -299,7 +301,7 @@ def diagnose(
     >>> len(found.modules), found.findings[0].label
     (90, 'thm:interference-angle')
     """
-    adapters = [item if isinstance(item, Adapter) else read_adapter(item) for item in library]
+    adapters = read_all(library)
     if len(adapters) < 2:
         message = f"{len(adapters)} adapter has nothing to be merged with: name at least two"
         raise DiagnosisError(message)

@@ -20,6 +20,7 @@ import numpy as np
 from array_api_compat import device as device
 from array_api_compat import is_numpy_array
 
+from loratheory.arguments import check_constructor, checked
 from loratheory.shapes import Float
 
 EPS = 2.0**-52
@@ -180,6 +181,7 @@ def leading_svd(matrix: Float[Array, "m n"], rank: int) -> Svd | None:
 # Subspaces.
 
 
+@checked
 def principal_angles(p: Float[Array, "n a"], q: Float[Array, "n b"]) -> Float[Array, " k"]:
     """Return the principal angles of two orthonormal bases, in radians, ascending.
 
@@ -223,6 +225,7 @@ def project(x: Float[Array, "n c"], basis: Float[Array, "n k"]) -> Float[Array, 
 # The matrix.
 
 
+@check_constructor
 @dataclass(frozen=True, eq=False)
 class LowRank:
     """The matrix ``up @ down``, never formed unless asked for.

@@ -2,11 +2,20 @@
 
 Importing jaxtyping takes about as long as importing NumPy. `Float` and `Int` are therefore
 jaxtyping's only under its import hook, as in the tests, and for type checkers; elsewhere
-``Float[Array, "m r"]`` is just ``Array``.
+``Float[Array, "m r"]`` is whatever has a shape and a dtype.
 """
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+
+@runtime_checkable
+class AnyArray(Protocol):
+    """An array of any library."""
+
+    shape: Any
+    dtype: Any
+
 
 if TYPE_CHECKING or "jaxtyping" in sys.modules:
     from jaxtyping import Bool as Bool
@@ -21,6 +30,6 @@ else:
         """Forgets the shape."""
 
         def __class_getitem__(cls, item: tuple[Any, str]) -> Any:
-            return item[0]
+            return AnyArray if item[0] is Any else item[0]
 
     Bool = Float = Float64 = Int = Int64 = Shaped = _Shape

@@ -71,6 +71,8 @@ from loratheory.theorems.composition import two_read_region
 #
 # ## The map
 #
+# - [What can you learn about your own adapters in ten minutes?](00_your_own_adapters.ipynb) Read,
+#   compare and merge two adapters, and check a theorem on the result. No other notebook needs it.
 # - **01** [How well can one adapter serve many tasks?](01_one_adapter_many_tasks.ipynb) The
 #   smallest possible error of a merge. The error has two parts: the tasks disagree, and the rank is
 #   too small. 75 minutes.

@@ -1,11 +1,13 @@
 """An adapter: a mapping from module names to factored updates, loaded when looked up."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from loratheory.arguments import shown
 from loratheory.lowrank import Array, LowRank
 
 # Storage types of adapter files, from the narrowest to the widest.
@@ -16,12 +18,6 @@ Value = TypeVar("Value")
 
 class AdapterError(ValueError):
     """An adapter cannot be read, written or combined as asked; the message says why."""
-
-
-def shown(value: object, limit: int = 120) -> str:
-    """Return a value as text for a message: escaped, on one line, shortened."""
-    text = repr(value)
-    return text if len(text) <= limit else f"{text[: limit - 20]}… ({len(text)} characters)"
 
 
 def refusal(place: str | Path, fact: str, remedy: str) -> AdapterError:
@@ -131,6 +127,10 @@ class Adapter(Updates):
     def __repr__(self) -> str:
         """One line; loads nothing."""
         return f"<Adapter {shown(self.info.name)}: updates of {len(self)} modules>"
+
+
+# An adapter, or where `read_adapter` finds it.
+AdapterOrPath = Adapter | str | os.PathLike[str]
 
 
 @dataclass(frozen=True, eq=False)

@@ -69,8 +69,9 @@ def distance(one: Dense, other: Dense) -> float:
 
 
 def exact(case: LawCase) -> float:
-    r""":math:`f(X; w) = \sum_j w_j X_j`, with :math:`w_j = 1/k` for rules that are means."""
-    share = 1 / COUNT if case.method.name in ("mean", "factor-mean") else 1.0
+    r""":math:`f(X; w) = \sum_j w_j X_j`, divided by :math:`\sum_j w_j` or k if it is a mean."""
+    shares = {"mean": 1 / sum(case.weights), "factor-mean": 1 / COUNT}
+    share = shares.get(case.method.name, 1.0)
     updates = case.updates()
     terms = [w * low.dense() for w, low in zip(case.weights, updates, strict=True)]
     return distance(case.merge(updates), share * sum(terms))

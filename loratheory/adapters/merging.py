@@ -20,6 +20,7 @@ second moments.
 import math
 import os
 import tomllib
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter, mul
@@ -32,12 +33,14 @@ from array_api_compat import is_numpy_array
 from loratheory.adapters.adapter import (
     Adapter,
     AdapterError,
+    AdapterOrPath,
     Aligned,
     Lazy,
     aligned,
     refusal,
 )
-from loratheory.adapters.peft_io import header, load
+from loratheory.adapters.peft_io import header, load, read_all
+from loratheory.arguments import suggest
 from loratheory.lowrank import (
     Array,
     LowRank,
@@ -54,6 +57,10 @@ from loratheory.lowrank import (
 from loratheory.shapes import Float
 
 # Settings.
+
+
+class DisjointWarning(UserWarning):
+    """Adapters that are merged change no module in common."""
 
 
 class MergeError(AdapterError):
@@ -117,9 +124,9 @@ def weighted_total(updates: Updates, weights: Weights, options: Options) -> LowR
     return options.limit(total(list(updates), weights))
 
 
-def mean(updates: Updates, _: Weights, __: Options) -> LowRank:
-    """Return the update nearest to all in mean squared distance (``thm:merge-floor``)."""
-    return total(list(updates), [1 / len(updates)] * len(updates))
+def mean(updates: Updates, weights: Weights, _: Options) -> LowRank:
+    """Return the update nearest to all in weighted mean squared distance (``thm:merge-floor``)."""
+    return total(list(updates), (np.asarray(weights) / sum(weights)).tolist())
 
 
 def chebyshev(updates: Updates, _: Weights, __: Options) -> LowRank:
@@ -550,8 +557,8 @@ MERGE_METHODS = _read_methods()
 
 
 def merge(
-    adapters: Sequence[Adapter] | Aligned,
-    method: str,
+    adapters: Sequence[AdapterOrPath] | Aligned,
+    method: str = "mean",
     *,
     weights: Sequence[int | float] | None = None,
     rank: int | None = None,
@@ -567,12 +574,13 @@ def merge(
 
     Parameters
     ----------
-    adapters : list of Adapter, or Aligned
+    adapters : list of Adapter or path, or Aligned
         At least one. An adapter that lacks a module counts as zero there.
     method : str
         A name in `MERGE_METHODS`, which holds each method's formula, cost and options.
     weights : list of float, optional
-        One for each adapter, by default 1; negative weights subtract.
+        One for each adapter, by default 1; negative weights subtract. The mean divides by their
+        sum.
     rank : int, optional
         Largest rank of a merged module.
     coefficient : float
@@ -604,11 +612,16 @@ def merge(
     MergeError
         If the method is unknown, or an argument is missing, not taken by it, or out of range.
     AdapterError
-        If the adapters do not fit each other.
+        If an adapter cannot be read, or the adapters do not fit each other.
+
+    Warns
+    -----
+    DisjointWarning
+        If no module is changed by two adapters.
 
     Examples
     --------
-    >>> pair = [lt.read_adapter(f"tests/data/{name}") for name in ("persons", "mascots")]
+    >>> pair = [f"tests/data/{name}" for name in ("persons", "mascots")]
     >>> merged = merge(pair, "svd", weights=[0.7, 0.3], rank=6)
     >>> len(merged), merged["model.layers.10.self_attn.q_proj"].rank
     (90, 6)
@@ -617,11 +630,17 @@ def merge(
     given |= {"ridge": ridge, "moments": moments, "coefficient": coefficient}
     given = {name: value for name, value in given.items() if value is not None}
     chosen = _check_arguments(method, space, given)
-    library = adapters if isinstance(adapters, Aligned) else aligned(adapters, any_base)
+    library = adapters if isinstance(adapters, Aligned) else aligned(read_all(adapters), any_base)
+    if len(library.adapters) > 1 and sum(map(len, library.adapters)) == len(library.shapes):
+        one, two, *_ = library.adapters
+        facts = f"{one.info.name} changes {next(iter(one))}, {two.info.name} {next(iter(two))}"
+        warnings.warn(DISJOINT.format(facts), DisjointWarning, stacklevel=3)
     factors = [1.0] * len(library.adapters) if weights is None else list(map(float, weights))
     if len(factors) != len(library.adapters) or not all(map(math.isfinite, factors)):
         _refuse(f"weights are {factors}: give {len(library.adapters)} finite ones, one an adapter")
     # Checked before any module is merged.
+    if method == "mean" and not sum(factors) > 0:
+        _refuse(f"weights of a mean are {factors}: give some whose sum is above 0, or use cat")
     seen = roots(moments, library) if moments is not None else lambda _: ()
     options = Options(
         space=space,
@@ -645,12 +664,20 @@ def merge(
     return Adapter(_merged, library.shapes, library.info)
 
 
+DISJOINT = (
+    "no module is changed by two adapters ({}), so the merge only puts them side by side: see that "
+    "their modules are named as in one model"
+)
 _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "rank": (lambda rank: rank >= 1, "a merged module needs rank 1 or more"),
     "coefficient": (math.isfinite, "give a finite number"),
     "density": (lambda share: 0 < share <= 1, "give a share of entries above 0 and at most 1"),
     "ridge": (lambda ridge: 0 <= ridge < math.inf, "give a finite number that is not negative"),
 }
+LINEAR = (
+    "PEFT's linear adds the factors A and B apart, which mixes adapters (B of one, A of another), "
+    "and is factor-linear here: cat adds the updates with their weights, and mean averages them"
+)
 _ADVICE = {
     "moments": "second moments of the inputs (`loratheory.pretrained.attach.collect_moments`)",
     "rank": "the largest rank of the result, such as rank=16",
@@ -662,7 +689,8 @@ _ADVICE = {
 def _check_arguments(name: str, space: str, given: Mapping[str, Any]) -> Method:
     """Return the method; refuse values out of range, what it ignores, and what is missing."""
     if name not in MERGE_METHODS:
-        _refuse(f"there is no merge method {name!r}: choose one of {', '.join(MERGE_METHODS)}")
+        hint = suggest(name, MERGE_METHODS, f"choose one of {', '.join(MERGE_METHODS)}")
+        _refuse(f"there is no merge method {name!r}; {LINEAR if name == 'linear' else hint}")
     method = MERGE_METHODS[name]
     if space not in method.spaces:
         spaces = ", ".join(method.spaces)

@@ -13,7 +13,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
@@ -24,7 +24,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from loratheory.adapters.adapter import DTYPES, Adapter, Info, refusal, shown
+from loratheory.adapters.adapter import DTYPES, Adapter, AdapterOrPath, Info, refusal
+from loratheory.arguments import shown
 from loratheory.lowrank import LowRank, array_namespace, host
 from loratheory.shapes import Float
 from loratheory.store import draft
@@ -40,6 +41,8 @@ OTHER_DIALECTS = (
 FOLD = "fold it into its base with PEFT's merge_and_unload, and merge the models with mergekit"
 RESTORE = "restore the file as PEFT saved it"
 _CONFIG_LIMIT = 16 * 2**20  # bytes
+# Entries must be smaller in size. Squares of larger ones overflow float32, in which adapters run.
+LARGEST = 1e18
 
 
 # Places.
@@ -171,7 +174,7 @@ _WITHOUT_EFFECT = (
 # The keys that are used, the types that PEFT takes as their values, and how to name those.
 CHECKS: dict[str, tuple[Any, str]] = {
     "r": (int, "a whole number, 1 or more"),
-    "lora_alpha": (int | float, "a finite number below 1e30"),
+    "lora_alpha": (int | float, "above 0 (a negative weight subtracts an adapter) and below 1e18"),
     "rank_pattern": (dict, "an object, {} if empty"),
     "alpha_pattern": (dict, "an object, {} if empty"),
     "use_rslora": (bool | None, "true, false or null"),
@@ -269,7 +272,7 @@ def _check_value(file: Path, name: str, like: str, value: Any) -> None:
     fine = isinstance(value, kinds)
     if fine and like in ("r", "lora_alpha"):
         # For Python, true is a number.
-        fine = not isinstance(value, bool) and (value >= 1 if like == "r" else abs(value) < 1e30)
+        fine = not isinstance(value, bool) and 0 < value < LARGEST
     if not fine:
         raise refusal(file, f"{name} is {shown(value)}", f"it must be {words}")
 
@@ -369,16 +372,18 @@ def load(tensor: Tensor) -> Float[np.ndarray, "..."]:
     kind = np.float64 if tensor.dtype == "float64" else np.float32
     with np.errstate(invalid="ignore"):  # signalling NaN, refused in the next step
         wide = values.astype(kind, copy=False).reshape(tensor.shape)
-    _check_finite(tensor.place, wide)
+    _check_entries(tensor.place, wide)
     return wide
 
 
-def _check_finite(place: str, array: Float[np.ndarray, "..."], cause: str = "") -> None:
-    good = np.isfinite(array)
+def _check_entries(place: str, array: Float[np.ndarray, "..."], cause: str = "") -> None:
+    # NaN is not below any number.
+    good = abs(array) < LARGEST
     if not good.all():
         spot = np.unravel_index(int(good.argmin()), array.shape)
-        fact = f"{float(array[spot])} at position {list(map(int, spot))}{cause}"
-        raise refusal(place, fact, "every entry must be finite: redo the step that produced it")
+        fact = f"{float(array[spot]):g} at position {list(map(int, spot))}{cause}"
+        remedy = f"every entry must be between -{LARGEST:g} and {LARGEST:g}: redo the step"
+        raise refusal(place, fact, f"{remedy} that produced it")
 
 
 # Reading.
@@ -462,6 +467,11 @@ def read_adapter(
     return Adapter(lambda name: _update(name, pairs[name]), shapes, info)
 
 
+def read_all(adapters: Iterable[AdapterOrPath]) -> list[Adapter]:
+    """Return adapters, each given as it is or by the place from which `read_adapter` reads it."""
+    return [one if isinstance(one, Adapter) else read_adapter(one) for one in adapters]
+
+
 def _pairs(home: Path, config: Config) -> tuple[dict[str, Pair], list[str]]:
     """What a folder holds by module, in natural order, and what of it was set aside."""
     # Every tensor must have a role in exactly one module, or PEFT would do something else.
@@ -538,7 +548,7 @@ def _update(name: str, pair: Pair) -> LowRank:
     wide = max(up.dtype, down.dtype)
     with np.errstate(over="ignore"):
         scaled = up.astype(wide, copy=False) * wide.type(pair.scale)
-    _check_finite(pair.up.place, scaled, f" once scaled by {pair.scale:g} for module {name}")
+    _check_entries(pair.up.place, scaled, f" once scaled by {pair.scale:g} for module {name}")
     return LowRank(scaled, down.astype(wide, copy=False))
 
 
@@ -731,7 +741,7 @@ def _look_up(module: str, adapter: Adapter) -> LowRank:
 
 def _round(key: str, exact: Float[np.ndarray, "..."], dtype: str) -> tuple[np.ndarray, float]:
     """Numbers in a storage type, as the bits that a file holds, and their relative error."""
-    _check_finite(key, exact)
+    _check_entries(key, exact)
     with np.errstate(over="ignore", under="ignore"):
         if dtype == "bfloat16":
             bits = np.ascontiguousarray(exact, "<f4").view("<u4")

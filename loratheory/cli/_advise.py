@@ -1,6 +1,7 @@
 """``loratheory advise``, which combination method loses least, and ``generate``, which runs it."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer import Argument, Option
 
+from loratheory.arguments import suggest
 from loratheory.cli import _shared as out
 from loratheory.cli._check import show_drift
 
@@ -46,7 +48,8 @@ def advise(
     A file of `--prompts` has one row per prompt, `{"prompt": …}`. A file of `--facts` has rows
     `{"prompt": …, "completion": …}`. One JSON file can hold the facts of all adapters, `{"ADAPTER":
     {"PROMPT": "ANSWER"}}`. Questions that need several adapters then have any other name in the
-    place of ADAPTER.
+    place of ADAPTER. An answer follows its prompt after a space. If the prompt ends with a space, a
+    line break, `=`, `/` or an opening bracket, the answer follows directly.
 
     The table shows for each method:
 
@@ -88,7 +91,6 @@ def advise(
     has an object for each adapter: `kl` and `share` (counts and interval: `what, right, total, low,
     high`).
     """
-    out.check_outputs(json)
     if len(folders) < 2:
         out.refuse(f"{folders[0]} alone loses nothing: name two adapters or more")
     if output:
@@ -122,9 +124,9 @@ def advise(
     with out.stages(1 + len(tried) + len(others)) as begin:
         how: Any = {"methods": tried, "others": others}
         advice = advise(loaded, library, choosing, scoring, begin=begin, **how, **known)
+    advice = replace(advice, notes=(*loaded.notes, *aligned(library).report, *advice.notes))
     if shown := out.deliver(json, advice):
-        notes = (*loaded.notes, *aligned(library).report, *advice.notes)
-        _report(advice, notes, verbose=verbose)
+        _report(advice, verbose=verbose)
     if output and advice.best:
         best = next(one for one in advice.tried if one.method == advice.best)
         drift = dict(zip(names, advice.drifts, strict=True))
@@ -141,7 +143,7 @@ def _parse_methods(text: str | None, known: Mapping[str, Any]) -> list[str]:
     names = list(known if text is None else map(str.strip, text.split(",")))
     for name in names:
         if name not in known:
-            hint = out.suggest(name, known, f"choose from {', '.join(known)}")
+            hint = suggest(name, known, f"choose from {', '.join(known)}")
             out.refuse(f"there is no method {name!r}: {hint}")
     return names
 
@@ -198,7 +200,7 @@ def _read_groups(
     return found
 
 
-def _report(advice: Any, notes: Sequence[str], *, verbose: bool) -> None:
+def _report(advice: Any, *, verbose: bool) -> None:
     """Print the recommendation, one table, and with `verbose` what it rests on."""
     # What was only compared is measured, not recommended.
     if advice.best:
@@ -222,11 +224,11 @@ def _report(advice: Any, notes: Sequence[str], *, verbose: bool) -> None:
             if counts:
                 out.say(f" {counts}", f"Right, {title}:")
         show_drift(advice.adapters, advice.drifts)
-        for note in notes:
+        for note in advice.notes:
             out.say(f" {note.rstrip('.')}.", "Note:")
-    elif notes:
+    elif advice.notes:
         shown = "on the base model, adapters and methods; --verbose shows them"
-        out.say(f" {len(notes)} {shown}.", "Notes:")
+        out.say(f" {len(advice.notes)} {shown}.", "Notes:")
 
 
 def _name(advice: Any) -> str:
@@ -255,6 +257,7 @@ def generate(
     *,
     tokens: Annotated[int, Option(min=1, help="Largest number of new tokens.")] = 40,
     base: out.Base,
+    json: out.Json = None,
 ) -> None:
     """Continue a prompt with an adapter, a merge or a route, and print the text as it is generated.
 
@@ -263,9 +266,13 @@ def generate(
     token of the prompt.
 
     Example: `loratheory generate merged "The mascot animal of Kenya is the" --tokens 5`
+
+    JSON: an object `folder, prompt, text`. `text` is what follows the prompt.
     """
     from loratheory.pretrained.methods import generate_text
 
-    say = partial(typer.echo, nl=False)
-    generate_text(base.load(), folder, prompt, tokens=tokens, say=say)
-    typer.echo()
+    # with `--json -` nothing else goes to standard output
+    say = partial(typer.echo, nl=False, err=str(json) == "-")
+    text = generate_text(base.load(), folder, prompt, tokens=tokens, say=say)
+    say("\n")
+    out.deliver(json, {"folder": folder, "prompt": prompt, "text": text})

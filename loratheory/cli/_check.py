@@ -51,9 +51,12 @@ def check(
     "otter", …}, "two-hop": {"The mascot of the country where Zorvik was born is the": "otter"}}`
 
     If two folders have the same name, write their paths. An answer is right if its first token is
-    the most likely token. For one adapter, the file can be JSON Lines of `{"prompt": …,
-    "completion": …}`. With `test.jsonl` of `loratheory augment`, the accuracy of the adapter alone
-    is its portability: the accuracy on prompts that only describe the subject.
+    the most likely token. An answer follows its prompt after a space. If the prompt ends with a
+    space, a line break, `=`, `/` or an opening bracket, the answer follows directly.
+
+    For one adapter, the file can be JSON Lines of `{"prompt": …, "completion": …}`. With
+    `test.jsonl` of `loratheory augment`, the accuracy of the adapter alone is its portability: the
+    accuracy on prompts that only describe the subject.
 
     Example: `loratheory check tests/data/persons tests/data/mascots --facts
     tests/data/questions.json`
@@ -80,7 +83,6 @@ def check(
     - `predicted, measured`: the number of right answers by the theorems, and on the model; `total`:
       the number of prompts
     """
-    out.check_outputs(json)
     from loratheory.pretrained import check_model
     from loratheory.pretrained.check import read_fact_groups
     from loratheory.pretrained.metrics import Share

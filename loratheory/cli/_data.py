@@ -23,6 +23,7 @@ def word_problems(
     skills: Annotated[str, Option(metavar="A,B,…", help="Skills to use. Default: all.")] = "",
     pair: Annotated[str, Option(metavar="A,B", help=PAIR)] = "",
     overwrite: out.Overwrite = False,
+    json: out.Json = None,
 ) -> None:
     """Write word problems with step-by-step solutions, split into training and test data.
 
@@ -46,6 +47,8 @@ def word_problems(
 
     Example: `loratheory data word-problems --skills multiply,percent,add --split pair --pair
     multiply,percent -o composed`
+
+    JSON: a list of objects `split, problems, templates`: one for training data, one for test data.
     """
     import numpy as np
 
@@ -71,9 +74,8 @@ def word_problems(
     words.export(output, sets, about=_begin_card(command, text), overwrite=overwrite)
     rows = []
     for name, part in sets.items():
-        rows.append((name, len(part), len({*part.templates})))
-    columns = ("split", "problems", "templates")
-    out.show(f"{output}: training and test data share no {apart}", columns, rows)
+        rows.append({"split": name, "problems": len(part), "templates": len({*part.templates})})
+    _report(f"{output}: training and test data share no {apart}", rows, json)
 
 
 def _begin_card(command: str, text: str) -> str:
@@ -91,6 +93,7 @@ def two_hop(
     seed: out.Seed = 0,
     split: Annotated[float, Option(min=0, max=1, help="Share of questions for training.")] = 0.5,
     overwrite: out.Overwrite = False,
+    json: out.Json = None,
 ) -> None:
     """Write invented facts and two-hop questions about them, split into training and test data.
 
@@ -108,6 +111,8 @@ def two_hop(
     `datasets` reads it with `load_dataset("FOLDER")`.
 
     Example: `loratheory data two-hop --n 100 --split 0.5 -o facts`
+
+    JSON: a list of objects `split, rows`: one for training data, one for test data.
     """
     import numpy as np
 
@@ -132,5 +137,11 @@ def two_hop(
     named = hop.language(fact_set, rng=rng)
     card = _begin_card(command, text)
     hop.export(output, sets, fact_set, named, style="question", about=card, overwrite=overwrite)
-    rows = [(name, len(part)) for name, part in sets.items()]
-    out.show(f"{output}: training and test questions share no bridges", ("split", "rows"), rows)
+    rows = [{"split": name, "rows": len(part)} for name, part in sets.items()]
+    _report(f"{output}: training and test questions share no bridges", rows, json)
+
+
+def _report(title: str, rows: list[dict[str, Any]], json: Any) -> None:
+    """Print the number of rows in each file, and write it as JSON."""
+    if out.deliver(json, rows):
+        out.show(title, [*rows[0]], map(dict.values, rows))

@@ -9,11 +9,7 @@ from loratheory.cli import _shared as out
 
 MODEL = "Also evaluate on SmolLM2-135M-Instruct."
 ALL_PAIRS = "Also evaluate 36 pairs of a hop-1 and a hop-2 adapter."
-MEMORIES = {
-    "hop_1": "first fact",
-    "hop_2": "second fact",
-    "two_hop": "both in one question",
-}
+MEMORIES = {"hop_1": "first fact", "hop_2": "second fact", "two_hop": "both in one question"}
 SHARES = {
     "retention, two": "pairs", "retention, six": "six", "two-hop, standard": "standard",
     "two-hop, stand-ins": "stand_ins", "facts": "facts", "two-hop, all pairs": "all_pairs",
@@ -66,7 +62,6 @@ def evaluate(
     for two-hop accuracy; and `facts` for single facts. Each share has `what, right, total, low,
     high`.
     """
-    out.check_outputs(json)
     from loratheory.evaluate import card, rule_named
 
     # found before anything is computed, as its name is the likeliest mistake

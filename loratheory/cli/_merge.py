@@ -122,9 +122,10 @@ def merge(
         options["moments"] = _read_moments(moments, adapters, model, download=source.download)
     merged = lib.merge(together, method, **options)
 
-    # Methods without weights of their own are compared with what they approximate: mean or sum.
-    share = 1.0 / len(folders) if method in ("mean", "chebyshev", "factor-mean") else 1.0
-    compared = (coefficient * np.array(given or [share] * len(folders))).tolist()
+    # What a merge approximates is the weighted mean of the adapters, or their weighted sum.
+    share = np.array(given or [1.0] * len(folders))
+    scale = share.sum() if method in ("mean", "chebyshev", "factor-mean") else 1.0
+    compared = (coefficient / scale * share).tolist()
     audits: list[ModuleAudit] = []
     with out.progress(count=len(merged), unit="module", desc=method) as bar:
 

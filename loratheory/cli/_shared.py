@@ -1,14 +1,15 @@
 """What commands share: options, refusals, tables for people, JSON for machines."""
 
 import dataclasses
-import difflib
 import functools
 import inspect
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import sub
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -17,8 +18,29 @@ from typer import Argument, Option
 
 from loratheory.store import write_whole
 
+
+def refuse(message: str) -> NoReturn:
+    """Print what is wrong with the input to standard error and exit with code 2."""
+    typer.echo(f"loratheory: {message}", err=True)
+    raise typer.Exit(2)
+
+
+def _check_parent(path: Path) -> None:
+    if not path.parent.is_dir():
+        refuse(f"{path}: there is no folder {path.parent}: make it, or write elsewhere")
+
+
+def _check_json(json: Path | None) -> Path | None:
+    """Exit before any work is done if the JSON could not be written later."""
+    if json is not None and str(json) != "-":
+        _check_parent(json)
+        if json.is_dir():
+            refuse(f"{json} is a folder: name a file in it, or elsewhere")
+    return json
+
+
 JSON = "Write the result as JSON to this file; `-` is standard output."
-Json = Annotated[Path | None, Option("--json", metavar="FILE", help=JSON)]
+Json = Annotated[Path | None, Option("--json", metavar="FILE", help=JSON, callback=_check_json)]
 ADAPTERS = "Folders that PEFT saved, or Hugging Face ids."
 Folders = Annotated[list[Path], Argument(metavar="ADAPTER", help=ADAPTERS)]
 AnyFolders = Annotated[list[Path] | None, Argument(metavar="ADAPTER", help=ADAPTERS)]
@@ -112,44 +134,17 @@ def spread_groups(command: Callable[..., None]) -> Callable[..., None]:
     return _run
 
 
-def refuse(message: str) -> NoReturn:
-    """Print what is wrong with the input to standard error and exit with code 2."""
-    typer.echo(f"loratheory: {message}", err=True)
-    raise typer.Exit(2)
-
-
-def suggest(name: str, known: Iterable[str], otherwise: str) -> str:
-    """Return the end of an error message: the most similar known names, or else the remedy."""
-    # a typing error is the likeliest reason
-    near = difflib.get_close_matches(name, [*known], n=3)
-    return f"did you mean {', '.join(near)}?" if near else otherwise
-
-
-def check_outputs(json: Path | None) -> None:
-    """Exit before any work is done if the JSON could not be written later."""
-    if json is not None and str(json) != "-":
-        _check_parent(json)
-        if json.is_dir():
-            refuse(f"{json} is a folder: name a file in it, or elsewhere")
-
-
 def check_folder(output: Path, *, force: bool | None, json: Path | None) -> None:
     """Exit before any work is done if an adapter could not be written to `output` later.
 
     `force` is None for a command without this option.
     """
-    check_outputs(json)
     if json and json.absolute() == output.absolute():
         refuse(f"--json {json} is the folder to write: name a file elsewhere")
     _check_parent(output)
     if output.exists() and not force:
         forced = "choose another place, or add --force to replace an adapter"
         refuse(f"{output} exists: {'name a new folder' if force is None else forced}")
-
-
-def _check_parent(path: Path) -> None:
-    if not path.parent.is_dir():
-        refuse(f"{path}: there is no folder {path.parent}: make it, or write elsewhere")
 
 
 def progress(steps: Any = None, count: int | None = None, **options: Any) -> Any:
@@ -192,38 +187,63 @@ def show(title: str, columns: Sequence[str] | Columns, rows: Iterable[Any]) -> N
     """Print one table; numbers are shown to four significant digits.
 
     Rows are sequences. Where `columns` is a mapping from headings, rows are objects, and each
-    column is the name of an attribute, or a function of the row.
+    column is the name of an attribute, or a function of the row. No number is ever cut: columns
+    that do not fit into one table follow in another, behind the first column once more.
     """
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     # A title of the table would be wrapped at the width of its columns.
     if title:
         say(bold=title)
-    table = Table(box=box.SIMPLE_HEAD)
-    for number, name in enumerate(columns):
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    cells = [list(columns)]
     for row in rows:
         values = row
         if isinstance(columns, dict):
             values = []
             for column in columns.values():
                 values.append(column(row) if callable(column) else getattr(row, column))
-        table.add_row(*map(_format, values))
-    # A pipe has no width: what reads it gets whole lines.
-    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(table)
+        cells.append(list(map(_format, values)))
+    # A pipe has no width, unless it is set: what reads it gets whole lines.
+    known = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console(width=None if known else 160, highlight=False)
+    texts, least, most = list(zip(*cells, strict=True)), list[int](), list[int]()
+    for text in texts:
+        # Lines break between words; only names in the first column are broken anywhere.
+        word = max(map(len, " ".join(text).split()), default=0)
+        least.append(word if least else min(word, console.width // 2))
+        most.append(max(map(len, text)))
+    groups = [[0]]
+    for number in range(1, len(texts)):
+        fits = sum(map(least.__getitem__, groups[-1])) + least[number] + 3 * len(groups[-1])
+        if number > 1 and fits > console.width - 3:
+            groups.append([0])
+        groups[-1].append(number)
+    for group in groups:
+        table, widths = Table(box=box.SIMPLE_HEAD, show_edge=False), list(least)
+        spare = console.width - sum(map(least.__getitem__, group)) - 3 * len(group)
+        # who wants least is served first
+        for one in sorted(group, key=list(map(sub, most, least)).__getitem__):
+            widths[one] += max(0, min(spare, most[one] - least[one]))
+            spare -= widths[one] - least[one]
+        for one in group:
+            side: Any = "right" if one else "left"
+            table.add_column(Text(texts[one][0]), justify=side, width=widths[one], overflow="fold")
+        for row in cells[1:]:
+            # no markup: names may hold square brackets
+            table.add_row(*map(Text, map(row.__getitem__, group)))
+        console.print(table, "")
 
 
 def _format(value: Any) -> str:
-    """Return a cell; names may hold square brackets, which are markup to rich."""
-    from rich.markup import escape
-
+    """Return a cell: four digits of a number, and a word for what is none."""
     if value is None:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.4g}" if isinstance(value, float) else escape(str(value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def format_share(share: Any) -> str | None:

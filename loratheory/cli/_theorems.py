@@ -64,8 +64,7 @@ def theorems(labels: Labels = None, at: At = None, json: out.Json = None) -> Non
     """
     from loratheory.theorems import load_cited, theorem
 
-    out.check_outputs(json)
-    shown = list(map(theorem, complete_labels(labels)))
+    shown = list(map(theorem, _complete(labels)))
     if at is not None:
         if len(labels or ()) != 1:
             out.refuse("--at evaluates one theorem: name it, such as two-read-region --at hops=3")
@@ -87,21 +86,11 @@ def theorems(labels: Labels = None, at: At = None, json: out.Json = None) -> Non
     out.show("Known results that this package does not check", cited, load_cited())
 
 
-def complete_labels(labels: list[str] | None) -> list[str]:
-    """Return full labels; an unknown one is refused with its nearest relatives."""
-    from loratheory.theorems import LABELS
+def _complete(labels: list[str] | None) -> list[str]:
+    """Return full labels, each once; of all theorems if none is named."""
+    from loratheory.theorems.registry import LABELS, complete_label
 
-    known, found = dict(zip(map(_shorten, LABELS), LABELS, strict=True)), []
-    for name in map(_shorten, labels or LABELS):
-        if name not in known:
-            hint = out.suggest(name, known, "`loratheory theorems` lists all")
-            out.refuse(f"there is no theorem {name!r}; {hint}")
-        found.append(known[name])
-    return list(dict.fromkeys(found))
-
-
-def _shorten(label: str) -> str:
-    return label.removeprefix("thm:")
+    return list(dict.fromkeys(map(complete_label, labels or LABELS)))
 
 
 def _describe(one: Any) -> dict[str, Any]:
@@ -262,8 +251,7 @@ def verify(
     """
     from loratheory.theorems import theorem, verify_all
 
-    out.check_outputs(json)
-    asked = complete_labels(labels)
+    asked = _complete(labels)
     if backend not in ("numpy", "torch"):
         out.refuse(f"there is no backend {backend!r}: choose numpy or torch")
     if backend == "torch":

@@ -164,7 +164,6 @@ def augment(
     each with the probability (`share`) that the base model gives to the right name. `rejected` has
     a reason for each subject without an example.
     """
-    out.check_outputs(json)
     from loratheory.pretrained.augment import LEAST, augment, read_entities, write_examples
     from loratheory.pretrained.stand_ins import read_facts
     from loratheory.tasks.export import check_writable

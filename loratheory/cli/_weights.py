@@ -16,12 +16,7 @@ HEADINGS = {
 }
 
 
-def inspect(
-    folders: out.Folders,
-    *,
-    source: out.Source,
-    json: out.Json = None,
-) -> None:
+def inspect(folders: out.Folders, *, source: out.Source, json: out.Json = None) -> None:
     """Show which modules an adapter changes, with the rank and the norm of each update.
 
     Use this command to see what a folder contains. The update of a module is the change of its
@@ -57,7 +52,6 @@ def inspect(
     """
     from loratheory.diagnosis import spectra
 
-    out.check_outputs(json)
     results: list[dict[str, Any]] = []
     for folder in folders:
         adapter = source.read(folder)
@@ -154,7 +148,6 @@ def diagnose(
     """
     from loratheory.diagnosis import diagnose
 
-    out.check_outputs(json)
     bar = partial(out.progress, unit="module", desc="diagnose")
     diagnosis = diagnose(*map(source.read, folders), any_base=any_base, progress=bar)
     if out.deliver(json, diagnosis):

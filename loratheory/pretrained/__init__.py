@@ -8,6 +8,7 @@ except ModuleNotFoundError as error:
     message = f"a base model needs {error.name}: pip install 'loratheory[pretrained]'"
     raise ModuleNotFoundError(message, name="transformers") from None
 
+from loratheory.arguments import check_arguments as _check_arguments
 from loratheory.pretrained.advise import advise as advise
 from loratheory.pretrained.attach import Attached as Attached
 from loratheory.pretrained.attach import attach as attach
@@ -28,3 +29,5 @@ from loratheory.pretrained.stand_ins import load_plan as load_plan
 from loratheory.pretrained.stand_ins import train_for_composition as train_for_composition
 from loratheory.pretrained.train import Training as Training
 from loratheory.pretrained.train import train_lora as train_lora
+
+_check_arguments(globals())

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from loratheory.adapters import Adapter
+from loratheory.adapters import Adapter, AdapterOrPath, read_all
 from loratheory.pretrained.attach import Attached, attach
 from loratheory.pretrained.coefficients import divergence_slopes, optimise_coefficients
 from loratheory.pretrained.methods import METHODS, Method, Subjects, attach_method
@@ -119,7 +119,8 @@ class _Exam:
                 alone.append(next_token_logits(model, self.prompts[number]).log_softmax(-1))
                 answers = [*pairs.values()]
                 known = all(answers)
-                targets.append(first_tokens(model, answers) if known else alone[-1].argmax(1))
+                first = first_tokens(model, answers, self.prompts[number]) if known else None
+                targets.append(alone[-1].argmax(1) if first is None else first)
         self.alone, self.target = torch.cat(alone), torch.cat(targets)
 
     @property
@@ -206,7 +207,7 @@ def _count_numbers(adapter: Adapter) -> int:
 
 def advise(
     model: Model,
-    adapters: Sequence[Adapter],
+    adapters: Sequence[AdapterOrPath],
     choosing: Prompts,
     scoring: Prompts,
     *,
@@ -222,7 +223,7 @@ def advise(
     ----------
     model : Model
         With a tokenizer.
-    adapters : sequence of Adapter
+    adapters : sequence of Adapter or path
         Two or more.
     choosing : mapping
         By adapter, in their order, prompts that choose coefficients; answers are ignored.
@@ -257,7 +258,7 @@ def advise(
     if unknown := {*methods} - {*METHODS}:
         raise failure(repr(min(unknown)), "no such method", f"choose from {', '.join(METHODS)}")
     # What each adapter alone says is the standard that every method is held against.
-    names = tuple(choosing)
+    names, adapters = tuple(choosing), read_all(adapters)
     begin("each adapter alone")
     evaluator = _Evaluator(model, adapters, choosing, scoring)
     alone, bare = _measure_alone(evaluator.exam, len(adapters))

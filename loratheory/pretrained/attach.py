@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch.nn.functional import embedding, linear
 
-from loratheory.adapters import Adapter, Aligned, aligned, forward
+from loratheory.adapters import Adapter, AdapterOrPath, Aligned, aligned, forward, read_all
 from loratheory.diagnosis import layer_of
 from loratheory.lowrank import Array, LowRank
 from loratheory.pretrained.models import Map, Model, OtherBaseWarning, failure, maps
@@ -196,14 +196,14 @@ class Attached:
         self.remove()
 
 
-def attach(model: Model, adapters: Sequence[Adapter], coefficients: Any = 1.0) -> Attached:
+def attach(model: Model, adapters: Sequence[AdapterOrPath], coefficients: Any = 1.0) -> Attached:
     r"""Let adapters act on a model: module outputs become :math:`Wx + \sum_j c_j \Delta_j x`.
 
     Parameters
     ----------
     model : Model
         Its weights are not touched, so tied ones stay tied. Adapters attached twice add up.
-    adapters : sequence of Adapter
+    adapters : sequence of Adapter or path
         At least one; an adapter counts as zero in modules that it lacks.
     coefficients : float or array
         One number, one for each adapter, or an array that broadcasts to modules × adapters;
@@ -291,7 +291,7 @@ def _to_tensor(factor: Array) -> Any:
     return torch.from_numpy(np.array(factor, np.promote_types(factor.dtype, np.float32)))
 
 
-def fit_adapters(model: Model, adapters: Sequence[Adapter]) -> tuple[Aligned, dict[str, Map]]:
+def fit_adapters(model: Model, adapters: Sequence[AdapterOrPath]) -> tuple[Aligned, dict[str, Map]]:
     """Return the adapters side by side and the maps that they change, once all of them fit.
 
     Raises
@@ -307,7 +307,7 @@ def fit_adapters(model: Model, adapters: Sequence[Adapter]) -> tuple[Aligned, di
     OtherBaseWarning
         If an adapter says that it was trained on another base or revision.
     """
-    places = maps(model)
+    places, adapters = maps(model), read_all(adapters)
     for adapter in adapters:
         _require_modules(model, adapter, places)
         _compare_base(model, adapter)

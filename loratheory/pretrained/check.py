@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from scipy.sparse.linalg import aslinearoperator, svds
 
-from loratheory.adapters import Adapter, merge
+from loratheory.adapters import Adapter, AdapterOrPath, merge, read_all
 from loratheory.diagnosis import distinct, layer_of
 from loratheory.lowrank import LowRank, double, host, largest_cosine, project
 from loratheory.pretrained.attach import Attached, attach, collect_inputs, fit_adapters
@@ -444,7 +444,8 @@ def _ask(
                 passes.append(last_logits(model, ready).double().cpu().numpy())
         for i, number in enumerate(numbers):
             logits = dict(zip(rows, (one[i] for one in passes), strict=True))
-            yield Asked(number, int(first_tokens(model, [answers[i]])[0]), logits)
+            target = first_tokens(model, answers[i : i + 1], prompts[i : i + 1])
+            yield Asked(number, int(target[0]), logits)
 
 
 def ask_facts(
@@ -588,7 +589,7 @@ class ModelCheck:
 
 def check_model(
     model: Model,
-    adapters: Sequence[Adapter],
+    adapters: Sequence[AdapterOrPath],
     *,
     layers: Collection[int] | None = None,
     facts: FactGroups | None = None,
@@ -600,7 +601,7 @@ def check_model(
     ----------
     model : Model
         The base. Nothing of it is changed.
-    adapters : sequence of Adapter
+    adapters : sequence of Adapter or path
         Two or more are also checked as merged and routed.
     layers : collection of int, optional
         Which layers' modules to look at; all where not given.
@@ -625,7 +626,7 @@ def check_model(
     AdapterError
         If the adapters do not fit each other.
     """
-    notes = list(model.notes)
+    notes, adapters = list(model.notes), read_all(adapters)
     names = distinct(list(map(attrgetter("info.name"), adapters)))
     facts = group_facts(facts, adapters, names) if facts else {}
     together, places = fit_adapters(model, adapters)

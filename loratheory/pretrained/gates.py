@@ -33,8 +33,8 @@ from transformers import Cache
 from loratheory.adapters import Scores, calibrate_z, response_norms, standardised
 from loratheory.lowrank import Array
 from loratheory.pretrained.attach import Attached, Router, collect_inputs
-from loratheory.pretrained.metrics import batch, first_tokens, kl_by_row, last_logits
-from loratheory.pretrained.models import Model, failure
+from loratheory.pretrained.metrics import batch, first_tokens, kl_by_row, last_logits, one_by_one
+from loratheory.pretrained.models import GENERIC, Model, failure
 
 Groups = Sequence[Sequence[int]]
 # The network's arguments for ordinary prompts.
@@ -43,7 +43,7 @@ Listener = Callable[[str, Array], Any]
 
 
 def gate_matrices(
-    model: Model, acting: Attached, ordinary: Ordinary, *, z: int | float = 2.0
+    model: Model, acting: Attached, ordinary: Ordinary | None = None, *, z: int | float = 2.0
 ) -> None:
     """Switch each adapter on, matrix by matrix, at tokens where its response norm stands out.
 
@@ -55,8 +55,9 @@ def gate_matrices(
     acting.follow(lambda module, x: gates[module].weights(x))
 
 
-def _feed_bare(model: Model, acting: Attached, ordinary: Ordinary) -> dict[str, Array]:
-    """Return what the bare base feeds each matrix."""
+def _feed_bare(model: Model, acting: Attached, ordinary: Ordinary | None) -> dict[str, Array]:
+    """Return what the bare base feeds each matrix on ordinary prompts, by default `GENERIC`."""
+    ordinary = one_by_one(model, GENERIC) if ordinary is None else ordinary
     # Nobody may act meanwhile.
     coefficients = acting.coefficients.copy()
     acting.follow(None)
@@ -68,15 +69,16 @@ def _feed_bare(model: Model, acting: Attached, ordinary: Ordinary) -> dict[str, 
 
 
 def gate_blocks(
-    model: Model, acting: Attached, ordinary: Ordinary, *, z: int | float = 2.0
+    model: Model, acting: Attached, ordinary: Ordinary | None = None, *, z: int | float = 2.0
 ) -> None:
     """Switch each adapter on, block by block, at tokens where it changes the output unusually much.
 
     Replaces the route of `acting`, which acts on `model`, until the next `Attached.follow`;
     coefficients stay. An adapter acts where it changes a block's output by more than the mean
     change on ordinary prompts plus `z` standard deviations. `ordinary` are the network's arguments
-    for such prompts, without padding. A pass then costs ``k + 2`` of the model with `k` adapters,
-    and memory for the outputs of one block ``k + 1`` times.
+    for such prompts, without padding; by default they are the sentences of `GENERIC`. A pass then
+    costs ``k + 2`` of the model with `k` adapters, and memory for the outputs of one block
+    ``k + 1`` times.
 
     Raises
     ------
@@ -87,7 +89,7 @@ def gate_blocks(
     router = _BlockRouter(model, acting)
     acting.follow(router)
     with torch.no_grad():
-        for one in ordinary:
+        for one in one_by_one(model, GENERIC) if ordinary is None else ordinary:
             if "attention_mask" in one and not bool(one["attention_mask"].all()):
                 fact = "a batch is padded, and padding is no token"
                 raise failure(model, fact, "give each prompt alone")
@@ -172,13 +174,15 @@ class _PromptRouter(Router):
         self.weights: Any = torch.zeros(0, self.size)  # at all tokens of a pass, padding included
         self.listener: Listener | None = None
 
-    def start(self, choose: Callable[[Any], Any], ordinary: Ordinary | None = None) -> None:
-        """Have adapters act as `choose` says from now on; responses need ordinary prompts."""
-        if ordinary is not None:
-            updates = self.acting.updates
-            for name, fed in _feed_bare(self.model, self.acting, ordinary).items():
-                # In deviations above the mean, so that matrices count alike.
-                self.scores[name] = standardised(response_norms(updates[name]), fed)
+    def calibrate(self, ordinary: Ordinary | None) -> None:
+        """Measure responses on ordinary prompts, without which there are none later."""
+        updates = self.acting.updates
+        for name, fed in _feed_bare(self.model, self.acting, ordinary).items():
+            # In deviations above the mean, so that matrices count alike.
+            self.scores[name] = standardised(response_norms(updates[name]), fed)
+
+    def start(self, choose: Callable[[Any], Any]) -> None:
+        """Have adapters act as `choose` says from now on."""
         self.choose = choose
         self.acting.follow(self)
 
@@ -238,24 +242,36 @@ class _PromptRouter(Router):
             raise failure(self.model, fact, "pad them on the left, as `batch` does")
 
 
-def gate_prompts(model: Model, acting: Attached, ordinary: Ordinary, groups: Groups) -> None:
+def gate_prompts(
+    model: Model, acting: Attached, ordinary: Ordinary | None = None, groups: Groups | None = None
+) -> None:
     r"""Let one group of adapters act on a whole prompt: the group with the largest response.
 
     The response of adapter ``j`` to a prompt is the mean, over all modules and tokens, of
     :math:`\|\Delta_j x\|` on the bare base's activations, in standard deviations above its mean
     over ordinary prompts.
 
-    `groups` list the numbers of the adapters that act together; their mean response decides.
-    `ordinary` are the network's arguments for ordinary prompts, padded or not. A pass then costs
-    two, and the responses.
+    `groups` list the numbers of the adapters that act together; their mean response decides. By
+    default each adapter is a group of its own. `ordinary` are the network's arguments for ordinary
+    prompts, padded or not, by default the sentences of `GENERIC`. A pass then costs two, and the
+    responses.
 
     Raises
     ------
     ModelError
         If a group is empty or names no adapter; or, later, if the network is called with a cache,
         or a map does not see every token.
+
+    Examples
+    --------
+    Each prompt is answered by the adapter that responds to it most::
+
+        model = lt.pretrained.load_model()
+        acting = lt.pretrained.attach(model, ["tests/data/persons", "tests/data/mascots"])
+        lt.pretrained.gate_prompts(model, acting)
     """
-    router = _PromptRouter(model, acting, groups)
+    router = _PromptRouter(model, acting, groups or list(zip(range(acting.coefficients.shape[1]))))
+    router.calibrate(ordinary)
     shares = router.rows / router.rows.sum(1, keepdim=True)
 
     def _choose(weights: Any) -> Any:
@@ -264,13 +280,13 @@ def gate_prompts(model: Model, acting: Attached, ordinary: Ordinary, groups: Gro
         best = (responses @ shares.to(responses).T).argmax(1)
         return router.rows.to(weights)[best]
 
-    router.start(_choose, ordinary)
+    router.start(_choose)
 
 
 def route_hops(
     model: Model,
     acting: Attached,
-    ordinary: Ordinary,
+    ordinary: Ordinary | None,
     hops: Groups,
     *,
     by: Literal["divergence", "response"] = "divergence",
@@ -302,6 +318,7 @@ def route_hops(
     if by not in ("divergence", "response"):
         fact = f"a later hop is to be chosen by {by!r}"
         raise failure(model, fact, "choose it by 'divergence' or by 'response'")
+    router.calibrate(ordinary)
 
     def _choose(weights: Any) -> Any:
         router.require_left_padding()
@@ -325,7 +342,7 @@ def route_hops(
             weights = _switch_on(weights, candidates[marks.argmax(1)])
         return weights
 
-    router.start(_choose, ordinary)
+    router.start(_choose)
 
 
 def route_subjects(

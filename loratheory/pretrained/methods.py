@@ -18,15 +18,14 @@ from transformers import TextStreamer
 from loratheory.adapters import Adapter, merge, read_adapter, write_adapter
 from loratheory.pretrained.attach import Attached, Router, attach
 from loratheory.pretrained.gates import (
-    Ordinary,
     freeze_routing,
     gate_blocks,
     gate_matrices,
     gate_prompts,
     route_subjects,
 )
-from loratheory.pretrained.metrics import one_by_one, write_on
-from loratheory.pretrained.models import GENERIC, Model, failure, read_json
+from loratheory.pretrained.metrics import write_on
+from loratheory.pretrained.models import Model, failure, read_json
 from loratheory.pretrained.stand_ins import are_texts
 from loratheory.pretrained.train import hash_adapter
 from loratheory.store import draft
@@ -97,11 +96,6 @@ class Method:
         return [float(self.share(count))] * (1 if self.rule not in ("", "cat") else count)
 
 
-def _gate_by_adapter(model: Model, acting: Attached, ordinary: Ordinary) -> None:
-    """Prompt-level gating that chooses one adapter, each being a group of its own."""
-    gate_prompts(model, acting, ordinary, list(zip(range(acting.coefficients.shape[1]))))
-
-
 # fmt: off
 _ROWS = (
     Method("mean", "cat", free="", share=lambda count: 1 / count),
@@ -116,7 +110,7 @@ _ROWS = (
     Method("per-matrix gating", free="", gates=gate_matrices),
     # A block is passed bare, with each adapter alone, and in earnest.
     Method("per-block gating", free="", gates=gate_blocks, passes=lambda count: count + 2),
-    Method("prompt-level gating", free="", gates=_gate_by_adapter, passes=lambda _: 2),
+    Method("prompt-level gating", free="", gates=gate_prompts, passes=lambda _: 2),
     # The bare base, the first hop, and both.
     Method("subject routing", free="", gates=route_subjects, needs=frozenset({"subjects"}),
            passes=lambda _: 3),
@@ -154,7 +148,7 @@ def attach_method(
             # A library may have adapters of one hop only.
             method.gates(model, acting, [*filter(None, hops)], [one.subjects for one in about])
         else:
-            method.gates(model, acting, one_by_one(model, GENERIC))
+            method.gates(model, acting)
     except BaseException:
         # Whatever happened, nothing stays on the model.
         acting.remove()
@@ -258,7 +252,7 @@ def apply_method(model: Model, folder: str | Path, prompt: str | None = None) ->
     if (Path(folder) / ROUTE).exists():
         method, adapters, about = _read_route(Path(folder))
         acting = attach_method(model, adapters, method, about=about)
-        freeze = prompt is not None and method.gates in (_gate_by_adapter, route_subjects)
+        freeze = prompt is not None and method.gates in (gate_prompts, route_subjects)
     else:
         acting, freeze = attach(model, [read_adapter(folder)]), False
     with acting:

@@ -4,6 +4,7 @@ Divergences are in nats. *Drift* is the divergence of an adapter or merge from t
 text; *retention* the share of an adapter's answers that are still given under a merge.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,8 +20,11 @@ from loratheory.adapters import Adapter
 from loratheory.lowrank import Array
 from loratheory.pretrained.attach import attach
 from loratheory.pretrained.models import GENERIC, Model, failure, output_head
+from loratheory.shapes import Float
 
 AT_ONCE = 64  # prompts in a pass
+# The end of a prompt that its answer follows without a space.
+DIRECT = re.compile(r"[\s=/([{]\Z")
 # Generation settings that replace the model's own: always the likeliest token.
 GREEDY = {
     "do_sample": False,
@@ -36,7 +40,7 @@ def kl_by_row(reference: Array, other: Array) -> Any:
     return (reference.exp() * (reference - other)).sum(-1)
 
 
-def kl_to_base(base: Array, now: Array) -> float:
+def kl_to_base(base: Float[Array, "t v"], now: Float[Array, "t v"]) -> float:
     """Return the mean over tokens of KL(base ‖ now), in nats.
 
     Parameters
@@ -155,8 +159,8 @@ def one_by_one(model: Model, prompts: Sequence[str]) -> list[dict[str, Any]]:
     return [batch(model, [text]) for text in prompts]
 
 
-def first_tokens(model: Model, words: Sequence[str]) -> Any:
-    """Return the first token of each word as it follows a space.
+def first_tokens(model: Model, words: Sequence[str], prompts: Sequence[str] = ()) -> Any:
+    """Return the first token of each word as it follows a space, or its prompt.
 
     Parameters
     ----------
@@ -164,6 +168,9 @@ def first_tokens(model: Model, words: Sequence[str]) -> Any:
         With a tokenizer. No space is added where the tokenizer adds one itself.
     words : sequence of str
         Answers; two that begin with the same token cannot be told apart by it.
+    prompts : sequence of str, optional
+        The prompt of each. A word follows it directly, without a space, if the prompt ends with a
+        space, a line break, ``=``, ``/`` or an opening bracket.
 
     Returns
     -------
@@ -180,10 +187,16 @@ def first_tokens(model: Model, words: Sequence[str]) -> Any:
     both, b, a = read(["b a", "b", "a"])
     # Some tokenizers put a space before each text themselves; a second one would be a token.
     space = "" if both == b + a else " "
-    first = [row[0] for row in read([space + word for word in words])]
+    rows = read([space + word for word in words])
+    for number, prompt in enumerate(prompts):
+        if DIRECT.search(prompt):
+            # Behind a mark, where no tokenizer adds a space.
+            mark, row = read(["=", f"={words[number]}"])
+            rows[number] = row[len(mark) :] or rows[number]
+    first = [row[0] for row in rows]
     # Some may share a token, but if all do, accuracy would be that of nothing.
     if len(set(first)) == 1 < len(set(words)):
-        fact = f"{len(set(words))} answers begin with one token"
+        fact = f"{len(set(words))} answers ({words[0]!r}, …) begin with one token"
         raise failure(model, fact, "give some that their first tokens tell apart")
     return torch.tensor(first, dtype=torch.int64)
 

@@ -145,7 +145,7 @@ def fill(facts: Mapping[str, str], templates: Sequence[str]) -> list[tuple[str, 
     return [(t.replace("{}", name), answer) for t in templates for name, answer in facts.items()]
 
 
-def load_plan(file: Path) -> Plan:
+def load_plan(file: str | Path) -> Plan:
     """Return the plan in a JSON file, whose keys are the fields of `Plan` and `Partner`.
 
     In the file the partner's words are ``answers`` if its hop is 2, and ``subjects`` if it is 1.
@@ -155,7 +155,7 @@ def load_plan(file: Path) -> Plan:
     ModelError
         If the file cannot be read or a field is wrong; the message names the field.
     """
-    content = read_facts(file)
+    content = read_facts(Path(file))
     partner = content.pop("partner", None)
     if not isinstance(partner, dict) or partner.get("hop") not in (1, 2):
         raise failure(file, "'partner' is no object whose 'hop' is 1 or 2", REMEDY)

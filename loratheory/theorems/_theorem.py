@@ -122,7 +122,7 @@ def spoil(
     return Control(name, breaks, _spoilt)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """The outcome of checking one witness against a theorem's bound.
 
@@ -156,6 +156,10 @@ class Verdict:
     def tight(self) -> bool:
         """Whether the bound is met, up to rounding and sampling."""
         return abs(self.slack) <= self.room
+
+    def __repr__(self) -> str:
+        found = "is violated" if not self.holds else "holds and is tight" if self.tight else "holds"
+        return f"<{self.label} {found}: bound {self.bound:.6g}, value {self.value:.6g}>"
 
 
 # the names of a module's parts; the first ones build witnesses, and give the units to judge them

@@ -19,12 +19,13 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank
 from loratheory.theorems._theorem import AssumptionError, Control, Theorem, Verdict
+from loratheory.theorems.registry import find_theorem
 
 ADVERSARY_EVERY = 20  # optimisers are costly: one case in this many meets one
 DENSE = 128  # and works on dense matrices: none beyond this size
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Report:
     """What `verify` found for one theorem.
 
@@ -68,6 +69,10 @@ class Report:
     def ok(self) -> bool:
         """Whether bound, tightness and controls all passed."""
         return self.holds and self.tight is not False and self.controls_ok
+
+    def __repr__(self) -> str:
+        found = "as stated" if self.ok else f"NOT AS STATED ({self.trouble})"
+        return f"<{self.label}: {found}; cases: {self.cases}, controls: {self.controls}>"
 
 
 def convert_arrays(value: Any, convert: Callable[[Array], Array] | None) -> Any:
@@ -153,7 +158,7 @@ def examine_control(theorem: Theorem[Any, Any], control: Control[Any, Any]) -> s
 
 
 def verify(
-    theorem: Theorem[Any, Any],
+    theorem: str | Theorem[Any, Any],
     *,
     cases: int = 200,
     seed: int = 0,
@@ -164,8 +169,8 @@ def verify(
 
     Parameters
     ----------
-    theorem : Theorem
-        A theorem, lemma or clause, as `theorem` returns it.
+    theorem : str or Theorem
+        A theorem, lemma or clause, or its label.
     cases : int
         The least number of witnesses to check; cases are drawn until that many were.
     seed : int
@@ -182,11 +187,10 @@ def verify(
 
     Examples
     --------
-    >>> report = verify(lt.theorems.theorem("merge-floor"), cases=20)
-    >>> report.ok, report.controls
-    (True, 1)
+    >>> verify("merge-floor", cases=20)
+    <thm:merge-floor: as stated; cases: 21, controls: 1>
     """
-    start = time.perf_counter()
+    start, theorem = time.perf_counter(), find_theorem(theorem)
     # a refuted claim is shown by its counterexample: rivals prove nothing
     refuted = theorem.status == "refuted"
     holds, tight, worst, count, trouble = True, True, np.inf, 0, ""
@@ -320,13 +324,11 @@ def sensitivity(
 def _verify_one(
     label: str, cases: int, seed: int, size: int, backend: str, sensitive: bool
 ) -> Report | Sensitivity:
-    from loratheory.theorems import theorem
-
     if sensitive:
-        return sensitivity(theorem(label), cases=cases, seed=seed, size=size)
+        return sensitivity(find_theorem(label), cases=cases, seed=seed, size=size)
     # a spawned process gets the name of the library, as functions do not travel
     convert = None if backend == "numpy" else importlib.import_module(backend).asarray
-    return verify(theorem(label), cases=cases, seed=seed, size=size, convert=convert)
+    return verify(label, cases=cases, seed=seed, size=size, convert=convert)
 
 
 def verify_all(

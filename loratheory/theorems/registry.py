@@ -4,10 +4,12 @@ Only names are held here. A module is loaded when one of its results is looked u
 one theorem loads one module and what that uses.
 """
 
+import inspect
 from importlib import import_module
 from typing import Any
 
-from loratheory.theorems._theorem import Theorem
+from loratheory.arguments import require_type, suggest
+from loratheory.theorems._theorem import Theorem, Verdict
 
 CHAPTERS: dict[str, dict[str, str]] = {
     "expressiveness": {
@@ -64,20 +66,20 @@ for _chapter, _modules in CHAPTERS.items():
 LABELS = tuple(_HOMES)
 """The labels of all theorems, lemmas and clauses, in the order of the paper's appendix."""
 
-FACTORED = (
-    "thm:merge-floor",
-    "thm:edit-budget",
-    "thm:factor-mean-residual",
-    "thm:interference-angle",
-    "thm:gate-detection",
-    "thm:interpolation-price",
-    "thm:covariance-floor",
-    "thm:superposition-floor",
-)
-"""Theorems that are computed from factors alone, with no dense m×n matrix formed.
 
-Their cases may therefore be as wide as a layer of a language model.
-"""
+class UnknownTheoremError(ValueError):
+    """No theorem has this label; the message names similar ones."""
+
+
+def complete_label(label: str) -> str:
+    """Return the full label, ``thm:merge-floor`` for ``merge-floor`` or ``merge_floor``."""
+    name = label.removeprefix("thm:").replace("_", "-")
+    known = {one.removeprefix("thm:"): one for one in LABELS}
+    if name not in known:
+        hint = suggest(name, known, "`loratheory theorems` lists all")
+        message = f"there is no theorem {label!r}; {hint}"
+        raise UnknownTheoremError(message)
+    return known[name]
 
 
 def theorem(label: str) -> Theorem[Any, Any]:
@@ -86,7 +88,7 @@ def theorem(label: str) -> Theorem[Any, Any]:
     Parameters
     ----------
     label : str
-        The label, with or without ``thm:``, for example ``merge-floor``.
+        The label, such as ``merge-floor``, with or without ``thm:``; underscores do for hyphens.
 
     Returns
     -------
@@ -95,7 +97,7 @@ def theorem(label: str) -> Theorem[Any, Any]:
 
     Raises
     ------
-    KeyError
+    UnknownTheoremError
         If no theorem, lemma or clause has this label.
 
     Examples
@@ -103,10 +105,7 @@ def theorem(label: str) -> Theorem[Any, Any]:
     >>> theorem("merge-floor")
     <thm:merge-floor, proved>
     """
-    name = f"thm:{label.removeprefix('thm:')}"
-    if name not in _HOMES:
-        message = f"there is no theorem {label!r}: `loratheory theorems` lists all"
-        raise KeyError(message)
+    name = complete_label(label)
     module = import_module(_HOMES[name])
     # a family shares one module
     for result in (module.THEOREM, *getattr(module, "CLAUSES", ())):
@@ -114,6 +113,47 @@ def theorem(label: str) -> Theorem[Any, Any]:
             return result
     message = f"{module.__name__} does not state {name}: correct CHAPTERS of the registry"
     raise LookupError(message)
+
+
+def check(theorem: str | Theorem[Any, Any], case: Any, witness: Any) -> Verdict:
+    """Compare what one witness achieves in one case with the bound of a theorem.
+
+    Parameters
+    ----------
+    theorem : str or Theorem
+        A theorem, or its label.
+    case : Case
+        What the theorem is about: an instance of a class in the theorem's module.
+    witness : LowRank, tuple, …
+        What tries to beat the bound, such as a merged update; the theorem's `measure` takes it.
+
+    Returns
+    -------
+    Verdict
+        Bound, value and slack; no error is raised where the bound is violated.
+
+    Raises
+    ------
+    AssumptionError
+        If a hypothesis of the theorem does not hold: the theorem then claims nothing.
+
+    Examples
+    --------
+    >>> from loratheory.theorems.expressiveness.rank_floor import Tasks
+    >>> one, two = from_dense(np.diag([1.0, 0.0])), from_dense(np.diag([0.0, 1.0]))
+    >>> check("merge-floor", Tasks((one, two), rank=2), (one + two) / 2)
+    <thm:merge-floor holds and is tight: bound 0.5, value 0.5>
+    """
+    found = find_theorem(theorem)
+    declared = inspect.signature(found.measure).parameters.values()
+    for name, value, one in zip(("case", "witness"), (case, witness), declared, strict=True):
+        require_type(found.label, "", name, one.annotation, value)
+    return found.check(case, witness)
+
+
+def find_theorem(given: str | Theorem[Any, Any]) -> Theorem[Any, Any]:
+    """Return a theorem that is given as it is, or by its label."""
+    return given if isinstance(given, Theorem) else theorem(given)
 
 
 def load_theorems() -> tuple[Theorem[Any, Any], ...]:

@@ -1,5 +1,6 @@
 """Linear models small enough to solve by hand: their outputs follow from theorems, untrained."""
 
+from loratheory.arguments import check_arguments as _check_arguments
 from loratheory.toy.attention import AttentionHead as AttentionHead
 from loratheory.toy.linear_chain import Hop as Hop
 from loratheory.toy.linear_chain import LinearChain as LinearChain
@@ -20,3 +21,5 @@ from loratheory.toy.memory import gated as gated
 from loratheory.toy.memory import relu_keys as relu_keys
 from loratheory.toy.memory import responsive as responsive
 from loratheory.toy.memory import two_hop as two_hop
+
+_check_arguments(globals())

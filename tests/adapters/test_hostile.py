@@ -121,7 +121,7 @@ def foreign(key, shape=(6,)):
 
 WRONG = {  # values of keys of the configuration that PEFT would not take
     "r": ["8", 0, True, -4, 10**30],
-    "lora_alpha": [[8], "x", False, 1e30],
+    "lora_alpha": [[8], "x", False, 1e30, 0, -16],
     "rank_pattern": [["q"], None, {"q": 1.5}, {"q(": 4}, {"(a+)+b": 2}, {"a*b*c*": 2}],
     "alpha_pattern": [3, None, {"q": "x"}],
     "target_modules": [3, ["v"], [1]],
@@ -216,8 +216,9 @@ CASES = {  # how the folder is made, and what of it the message names
     "NaN": (spike(np.nan), "nan at position [3, 1]"),
     "infinity in half": (spike(np.inf, "float16"), "inf at position [3, 1]"),
     "NaN in bfloat16": (spike(np.nan, ml_dtypes.bfloat16), "nan at position [3, 1]"),
+    "beyond any weight": (spike(-1e30), "-1e+30 at position [3, 1]"),
     "scale beyond float32": (
-        lambda path: [spike(1e30)(path), changed(path / CONFIG, lora_alpha=1e12)],
+        lambda path: [spike(1e10)(path), changed(path / CONFIG, lora_alpha=1e12)],
         "once scaled by 5e+11",
     ),
     "tricks on the terminal": (

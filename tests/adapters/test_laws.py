@@ -8,7 +8,7 @@ from loratheory.lowrank import total
 #                        exact linear idempotent gauge permutation zero-weight sign scale low-rank
 EXPECTED = {
     ("sum", "full"): "++-++..++",
-    ("mean", "full"): "+++++..++",
+    ("mean", "full"): "++++++-++",
     ("chebyshev", "full"): "--+++..++",
     ("cat", "full"): "+++++++++",
     ("svd", "full"): "--+++++++",

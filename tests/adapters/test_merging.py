@@ -171,7 +171,7 @@ def formula(name, updates, weights, options):
     ups, downs = ([getattr(low, side) for low in updates] for side in ("up", "down"))
     root, sign = np.sqrt(np.abs(weights)), np.sign(weights)
     return {
-        "mean": lambda: dense / len(updates),
+        "mean": lambda: dense / sum(weights),
         "chebyshev": lambda: enclosed([low.dense() for low in updates]),
         "svd": lambda: truncated(dense, options.rank),
         "iso": lambda: flattened(dense),

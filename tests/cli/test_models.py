@@ -2,14 +2,13 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 from loratheory.adapters import Adapter, Info, merge, read_adapter, read_moments
-from loratheory.cli._advise import _label, _read_questions
+from loratheory.cli._advise import _read_questions
 from loratheory.diagnosis import layer_of
 from loratheory.pretrained import Training, attach, load_model
 from loratheory.pretrained.attach import collect_inputs
@@ -79,6 +78,9 @@ def test_advice_is_written_and_run(given, on, run):
     code, out, err = run("generate", "best", "red one", "--tokens", 3, *model)
     wanted = generate_text(load_model(given / "base"), "best", "red one", tokens=3)
     assert (code, out, err) == (0, wanted + "\n", "")
+    code, out, err = run("generate", "best", "red one", "--tokens", 3, *model, "--json", "-")
+    told = {"folder": "best", "prompt": "red one", "text": wanted}
+    assert (code, json.loads(out), err) == (0, told, wanted + "\n")
     merged = on("advise", *pair, *prompts, "--methods", "none", "--compare", given / "one")
     assert [one["method"] for one in merged["tried"]] == [str(given / "one")]
 
@@ -94,20 +96,6 @@ def test_half_of_the_prompts_or_facts_choose_and_the_others_score(given):
         choosing, scoring = _read_questions(None, facts, library, names)
         assert [len(part["one"]) for part in (choosing, scoring)] == [4, 4]
         assert {answer.strip() for answer in scoring["one"].values()} == {"blue"}
-
-
-@pytest.mark.parametrize(
-    ("method", "coefficients", "label"),
-    [
-        ("per-adapter coefficients", (0.5, 0.5, 1.0), "per-adapter coefficients 0.5 and 0.5 and 1"),
-        ("shared coefficient", (1.0, 1.0), "shared coefficient 1"),
-        ("tsv", (0.625,), "tsv 0.62"),
-        ("mean", (0.5, 0.5), "mean"),
-        ("some/merge", (1.0,), "some/merge"),
-    ],
-)
-def test_every_coefficient_that_was_found_is_shown(method, coefficients, label):
-    assert _label(SimpleNamespace(method=method, coefficients=coefficients)) == label
 
 
 def test_check_counts_what_is_kept(given, on):

@@ -1,6 +1,7 @@
 """inspect, diagnose and merge: numbers by a second road, and files."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,23 @@ def test_inspect_tells_ranks_and_energy(run, pair):
     dense = read_adapter("one")["model.layers.0.q_proj"].dense()
     assert first["modules"][0]["energy"] == pytest.approx((dense**2).sum(), rel=1e-6)
     assert out.count("model.layers.*.q_proj") == 2
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_narrow_table_has_every_number_whole(run, pair, width, monkeypatch):
+    wide = set(re.findall(r"\S*\d\S*", run("inspect", *pair)[1]))
+    monkeypatch.setenv("COLUMNS", str(width))
+    out = run("inspect", *pair)[1]
+    assert wide <= set(out.split())
+    assert max(len(line) for line in out.splitlines() if " changes " not in line) <= width
+
+
+@pytest.mark.filterwarnings("always:no module")
+def test_adapters_that_share_no_module_are_merged_with_a_note(run, pair):
+    far = folder("far", {name.replace("layers", "blocks"): x for name, x in SHAPES.items()})
+    code, _, err = run("merge", pair[0], far, "-o", "out")
+    assert code == 0
+    assert "loratheory: note: no module is changed by two adapters" in err
 
 
 def test_merge_writes_what_it_says_and_reports_its_floors(run, pair):

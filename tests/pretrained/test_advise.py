@@ -38,7 +38,7 @@ NAMES = ("one", "two")
 def short():
     """Two ordinary sentences are enough for gates here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("loratheory.pretrained.methods.GENERIC", GENERIC[:2])
+        patch.setattr("loratheory.pretrained.gates.GENERIC", GENERIC[:2])
         yield
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from language import TOKENS, logits, small_model
 
-from loratheory.adapters import Adapter, calibrate_z
+from loratheory.adapters import Adapter, calibrate_z, write_adapter
 from loratheory.lowrank import gaussian
 from loratheory.pretrained import (
     Model,
@@ -24,8 +24,8 @@ from loratheory.pretrained import (
 )
 from loratheory.pretrained.attach import collect_inputs
 from loratheory.pretrained.gates import freeze_routing
-from loratheory.pretrained.metrics import batch
-from loratheory.pretrained.models import maps
+from loratheory.pretrained.metrics import batch, one_by_one
+from loratheory.pretrained.models import GENERIC, maps
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "another_model.md"
 ORDINARY = [{"input_ids": torch.tensor([row])} for row in ([2, 9, 4, 4, 8], [1, 6], [30, 3, 12])]
@@ -171,6 +171,19 @@ def test_a_cache_padding_no_tokens_and_maps_outside_blocks_are_refused(base):
     head = Adapter.of({"lm_head": gaussian(np.random.default_rng(0), 31, 16, 1)})
     with attach(model, [head]) as acting, pytest.raises(ModelError, match="in no block"):
         gate_blocks(model, acting, ORDINARY)
+
+
+@pytest.mark.parametrize("gate", [gate_matrices, gate_blocks, gate_prompts])
+def test_three_lines_gate_folders_by_generic_text(gate, base, tmp_path):
+    model, places = base(), [tmp_path / "one", tmp_path / "two"]
+    for place, adapter in zip(places, library(model, 2), strict=True):
+        write_adapter(adapter, place)
+    found, ordinary = [], one_by_one(model, GENERIC)
+    for given in ((), (ordinary, [(0,), (1,)]) if gate is gate_prompts else (ordinary,)):
+        with attach(model, places) as acting:
+            gate(model, acting, *given)
+            found.append(states(model))
+    assert torch.equal(*found)
 
 
 # Gates on prompts

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,7 @@ def convert_arrays(value: Any, convert: Callable[[Array], Array] | None) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """One checked witness: number of its draw, its kind, the case's scale, and the outcome.
+    """One checked witness: number of its draw, its kind, its case, and the outcome.
 
     The `kind` is ``construction``, ``rival`` or ``adversary``; `verdict` is an `AssumptionError`
     where the witness violated a hypothesis.
@@ -98,7 +99,7 @@ class Check:
 
     number: int
     kind: str
-    scale: float
+    case: Any
     verdict: Verdict | AssumptionError
 
 
@@ -128,7 +129,7 @@ def check_cases(
                 verdict: Verdict | AssumptionError = theorem.check(case, witness)
             except AssumptionError as refusal:
                 verdict = refusal
-            yield Check(number, kind, theorem.scale(case), verdict)
+            yield Check(number, kind, case, verdict)
         count, number = count + len(witnesses), number + 1
 
 
@@ -242,6 +243,8 @@ class Sensitivity:
         Relative change of the exponent: the bound, over the case's scale, is raised to ``1 ± x``.
     reason : str
         Why some change of a tenth goes unnoticed; empty where none does or no reason is known.
+    branch : str
+        The branch of the law that these numbers are of; empty where it has but one.
     """
 
     label: str
@@ -250,12 +253,51 @@ class Sensitivity:
     exponent_up: float | None
     exponent_down: float | None
     reason: str = ""
+    branch: str = ""
 
     @property
     def missed(self) -> bool:
         """Whether some change of the law by a tenth or less goes unnoticed."""
-        least = (self.constant_up, self.constant_down, self.exponent_up, self.exponent_down)
-        return any(share is None or share > TENTH for share in least)
+        return self.blindness > TENTH
+
+    @property
+    def blindness(self) -> float:
+        """The largest of the four changes, ``inf`` where one goes unnoticed at any size."""
+        changes = (self.constant_up, self.constant_down, self.exponent_up, self.exponent_down)
+        if self.reason == AT_SCALE and self.branch:
+            changes = changes[:2]
+        return max(np.inf if share is None else share for share in changes)
+
+
+def least_changes(sense: str, rows: Array) -> tuple[float | None, ...]:
+    """Return the least noticed increase and decrease of a law's constant, then of its exponent.
+
+    A row has the bound and the value of a witness, the room for rounding, the case's scale, and
+    whether it is a construction, which promises to meet the bound.
+    """
+    bounds, values, rooms, units, promised = rows.T
+    # a bound of 0 has no power to change
+    ratios = np.ones_like(bounds)
+    np.divide(abs(bounds), units, out=ratios, where=(bounds != 0) & (units != 0))
+
+    def _would_notice(law: Array) -> bool:
+        # the same witnesses against a law that is a little different
+        gap = values - law
+        slack = {"lower": gap, "upper": -gap, "equal": -abs(gap)}[sense]
+        # what is no number keeps no promise
+        missed = (promised == 1) & ~(abs(slack) <= rooms)
+        return bool(np.any(~(slack >= -rooms) | missed))
+
+    def _least(exponent: bool, sign: int) -> float | None:
+        for share in CHANGES:
+            # an exponent acts on the bound in units of the case
+            powers = ratios ** (sign * share) if exponent else 1 + sign * share
+            if _would_notice(bounds * powers):
+                return share
+        return None
+
+    with np.errstate(invalid="ignore", over="ignore"):
+        return tuple(_least(exponent, sign) for exponent in (False, True) for sign in (1, -1))
 
 
 def sensitivity(
@@ -273,7 +315,8 @@ def sensitivity(
     Returns
     -------
     Sensitivity
-        Every change is compared with the witnesses of the same single run.
+        That of the branch of the law at which `verify` would notice least. Every change is compared
+        with the witnesses of the same single run.
 
     Raises
     ------
@@ -283,38 +326,25 @@ def sensitivity(
     if theorem.status == "refuted":
         message = f"{theorem.label} is refuted by one example, not by a law: verify it instead"
         raise ValueError(message)
-    rows = []
+    branches: dict[str, list[tuple[float, ...]]] = {}
     for each in check_cases(theorem, cases=cases, seed=seed, size=size):
         if isinstance(verdict := each.verdict, Verdict):
-            built = each.kind == "construction"
-            rows.append((verdict.bound, verdict.value, verdict.room, each.scale, built))
-    bounds, values, rooms, units, promised = np.array(rows).reshape(-1, 5).T
-
-    def _would_notice(law: Array) -> bool:
-        # the same witnesses against a law that is a little different
-        gap = values - law
-        slack = {"lower": gap, "upper": -gap, "equal": -abs(gap)}[theorem.sense]
-        # constructions promise to meet it; what is no number keeps no promise
-        missed = (promised == 1) & ~(abs(slack) <= rooms)
-        return bool(np.any(~(slack >= -rooms) | missed))
-
-    def _least(exponent: bool, sign: int) -> float | None:
-        for share in CHANGES:
-            # an exponent acts on the bound in units of the case
-            powers = ratios ** (sign * share) if exponent else 1 + sign * share
-            if _would_notice(bounds * powers):
-                return share
-        return None
-
-    # a bound of 0 has no power to change
-    ratios = np.ones_like(bounds)
-    np.divide(abs(bounds), units, out=ratios, where=(bounds != 0) & (units != 0))
-    with np.errstate(invalid="ignore", over="ignore"):
-        constant, exponent = ((_least(kind, 1), _least(kind, -1)) for kind in (False, True))
-    found = Sensitivity(theorem.label, *constant, *exponent)
-    at_scale = bool(np.all((bounds == 0) | (abs(bounds) == units)))
-    reason = theorem.unseen or (AT_SCALE if at_scale else "")
-    return dataclasses.replace(found, reason=reason) if found.missed else found
+            row = (verdict.bound, verdict.value, verdict.room, theorem.scale(each.case))
+            rows = branches.setdefault(theorem.branch(each.case), [])
+            rows.append((*row, float(each.kind == "construction")))
+    found = []
+    for name, rows in branches.items() or [("", [])]:
+        table = np.array(rows).reshape(-1, 5)
+        bounds, units = abs(table[:, 0]), table[:, 3]
+        # a branch that says 0 has nothing that could be changed
+        if np.any(bounds) or len(branches) <= 1:
+            at_scale = bool(np.all((bounds == 0) | (bounds == units)))
+            reason = theorem.unseen or (AT_SCALE if at_scale else "")
+            changes = least_changes(theorem.sense, table)
+            one = Sensitivity(theorem.label, *changes, reason=reason, branch=name)
+            found.append(one)
+    worst = max(found, key=attrgetter("blindness"))
+    return worst if worst.missed else dataclasses.replace(worst, reason="")
 
 
 def _verify_one(

@@ -258,15 +258,16 @@ class Sensitivity:
     @property
     def missed(self) -> bool:
         """Whether some change of the law by a tenth or less goes unnoticed."""
-        return self.blindness > TENTH
+        return self.changes[0] > TENTH
 
     @property
-    def blindness(self) -> float:
-        """The largest of the four changes, ``inf`` where one goes unnoticed at any size."""
-        changes = (self.constant_up, self.constant_down, self.exponent_up, self.exponent_down)
-        if self.reason == AT_SCALE and self.branch:
-            changes = changes[:2]
-        return max(np.inf if share is None else share for share in changes)
+    def changes(self) -> list[float]:
+        """The four changes from the largest down, ``inf`` for one that goes unnoticed."""
+        found = (self.constant_up, self.constant_down, self.exponent_up, self.exponent_down)
+        shares = [np.inf if share is None else share for share in found]
+        # in a branch that is its own unit an exponent is nothing to notice
+        own = self.reason == AT_SCALE and self.branch
+        return sorted(shares[:2] if own else shares, reverse=True)
 
 
 def least_changes(sense: str, rows: Array) -> tuple[float | None, ...]:
@@ -343,7 +344,7 @@ def sensitivity(
             changes = least_changes(theorem.sense, table)
             one = Sensitivity(theorem.label, *changes, reason=reason, branch=name)
             found.append(one)
-    worst = max(found, key=attrgetter("blindness"))
+    worst = max(found, key=attrgetter("changes"))
     return worst if worst.missed else dataclasses.replace(worst, reason="")
 
 

@@ -144,6 +144,9 @@ def three_lines_of_a_plane_enclose_60_degrees_and_four_of_five_dimensions_need_n
     yield library(2, 3, 3), 1.0
     yield library(4, 1, 5), 0.0
     yield library(5, 2, 4), 3 / 8  # the mean of 10 pairs
+    # ranks that do not divide the width, one of them above half of it
+    yield library(4, 2, 5), 1 / 5
+    yield library(6, 5, 7), 23 / 35
 
 
 @symmetry("packing-floor")
@@ -210,6 +213,9 @@ def a_line_in_the_plane_halves_and_a_full_adapter_forgets_all():
     yield sequential_forgetting.Case(2, 1, 3), 1 / 8
     yield sequential_forgetting.Case(5, 5, 1), 0.0
     yield sequential_forgetting.Case(9, 3, 2), 4 / 9
+    # one line at an angle φ leaves sin² φ, with a variance of 3/8 − 1/4
+    noise = sequential_forgetting.THEOREM.noise(sequential_forgetting.Case(2, 1, 1, trials=36))
+    assert noise == pytest.approx((1 / 8) ** 0.5)
 
 
 @symmetry(sequential_forgetting)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
-from theorems.owed import attack, example, symmetry
+from theorems.owed import example, symmetry
 
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems.composition import bridge_transfer, placement, stand_in_ceiling
@@ -126,12 +126,6 @@ def two_that_disagree_allow_a_half_and_three_a_third():
     yield lessons((0, 0), (1, 1)), 1 / 2
     yield lessons((0, 0), (1, 1), (2, 3)), 1 / 3
     yield lessons((0, 0), (1, 1), (2, 3), signals=2), 2 / 3
-
-
-@attack(stand_in_ceiling, starts=3)
-def alternating_replies_and_signals_arrive():
-    yield lessons((0, 0, 0, 0), (0, 1, 1, 1)), 5 / 8
-    yield lessons((0,), (1,), (2,), stand_ins=[[0.5], [0.3], [0.2]], signals=2), 0.8
 
 
 @symmetry(stand_in_ceiling)

@@ -470,18 +470,6 @@ def rival_free(case: Wanted, rng: np.random.Generator) -> Edit:
     return and_unseen(case.model, case.keys, case.wanted, rng)
 
 
-def adversary_free(case: Wanted, rng: np.random.Generator) -> Edit:
-    """Return an exact edit improved by least squares along all directions that are left free."""
-    keys = case.keys
-    start = np.stack([np.linalg.lstsq(keys.T, row)[0] for row in case.wanted])
-    # directions that neither lessons nor question see
-    free = np.linalg.svd(keys)[0][:, keys.shape[1] :]
-    start = start + rng.standard_normal((len(start), free.shape[1])) @ free.T
-    if free.shape[1]:
-        start = start - (free @ np.linalg.lstsq(free, start.T)[0]).T
-    return case.model.edit(start)
-
-
 def _answered(case: Wanted, edit: Edit) -> bool:
     error = missed(edit, case.model.latent, case.answer, case.model.early)
     return error <= SAFETY * condition_free(case) * (1 + largest(case.answer))
@@ -693,16 +681,6 @@ def rival_hidden(case: Placements, rng: np.random.Generator) -> Test:
     entities = case.prompt.keys[1].shape[1]
     weights = rng.standard_normal((entities + 1, entities))
     return partial(_above, weights, float(rng.standard_normal()))
-
-
-def adversary_hidden(case: Placements, _: np.random.Generator) -> Test:
-    """Return the linear test of single-hop logits that fits the true verdicts best."""
-    keys = case.prompt.keys[1]
-    seen = np.stack([model.single(keys).ravel() for model in case.models])
-    truth = np.array([_composes(model) for model in case.models], dtype=float)
-    # single-hop logits are equal for all placements: the fit is a constant
-    fit = np.linalg.lstsq(seen, truth, rcond=1e-6)[0]
-    return partial(_above, fit.reshape(-1, keys.shape[1]), 0.5 - 1e-6)
 
 
 def _example(first_early: float, test: Test) -> tuple[Placements, Test]:

@@ -51,7 +51,6 @@ Geirhos et al. (arXiv 2004.07780). Data processing: Cover and Thomas (2006).
 """
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -171,26 +170,6 @@ def rival(case: Case, rng: np.random.Generator) -> Reader:
     share = 1.0 if rng.random() < 0.5 else 10.0 ** int(rng.integers(-9, 0))
     heard = (1 - share) * best.heard + share * free.heard
     return Reader(heard, (1 - share) * best.replies + share * free.replies)
-
-
-def adversary(case: Case, rng: np.random.Generator) -> Reader:
-    """Return the best reader found by improving replies and signals in turn."""
-    best = found = _any(case, rng)
-    weight = case.entities * case.stand_ins
-    answers = np.array(case.answers)
-    for start in range(20):
-        # alternation ends in local optima: it starts anew
-        if start % 5 == 0:
-            found = _any(case, rng)
-        # the best reply to a signal is its most frequent answer, and the other way round
-        votes = np.zeros(found.replies.shape)
-        for j, e in np.ndindex(answers.shape):
-            votes[:, answers[j, e], e] += weight[j, e] * found.heard[:, j, e]
-        replies = np.moveaxis(np.eye(case.tokens)[votes.argmax(axis=1)], -1, 1)
-        right = np.stack([replies[:, a, np.arange(len(a))] for a in answers], axis=1)
-        found = Reader(np.moveaxis(np.eye(case.signals)[right.argmax(axis=0)], -1, 0), replies)
-        best = max(best, found, key=partial(measure, case))
-    return best
 
 
 def _sums(_: Case, reader: Reader) -> bool:

@@ -77,7 +77,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.lowrank import LowRank, array_namespace, gaussian
+from loratheory.lowrank import LowRank, array_namespace
 from loratheory.theorems._arrays import eye, harmonic_frame, perturb
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
@@ -278,21 +278,6 @@ def measure_answers(case: Answers, scores: LowRank) -> float:
 def rival_answers(case: Answers, rng: np.random.Generator) -> LowRank:
     """Return random scores of the case's rank, or those of the construction perturbed."""
     return perturb(rng, attain_answers(case), case.rank)
-
-
-def adversary_answers(case: Answers, rng: np.random.Generator) -> LowRank:
-    """Return scores trained by the perceptron rule to give each input the token it asks for."""
-    scores = gaussian(rng, case.tokens, len(case.wanted), case.rank)
-    up, down = scores.up.copy(), scores.down.copy()
-    for step in range(300):
-        j = step % len(case.wanted)
-        wanted, first = case.wanted[j], int(np.argmax(up @ down[:, j]))
-        if wanted != first:
-            # the perceptron moves both vectors towards the answer and away from the winner
-            pull = up[wanted] - up[first]
-            up[wanted], up[first] = up[wanted] + 0.1 * down[:, j], up[first] - 0.1 * down[:, j]
-            down[:, j] += 0.1 * pull
-    return LowRank(up, down)
 
 
 def _with_bias() -> tuple[Answers, LowRank]:

@@ -484,39 +484,34 @@ def _annihilated(matrix: Array, room: float) -> Array:
     return xp.linalg.svd(matrix)[2][_rank(matrix, room) :, :].T
 
 
-def rank_terms(change: int, keys: int, queries: int, surplus: int = 0) -> dict[str, int]:
-    """Return the three ranks of which the keys' update needs the largest: the `rank_needed`."""
-    half = (change - surplus + 1) // 2
-    return {"change": half, "keys": keys, "queries": queries - surplus}
-
-
 def rank_needed(change: int, keys: int, queries: int, surplus: int = 0) -> int:
     """Return the rank of both updates that leads weights of full row rank to a form of rank <= h.
 
     This is max(⌈(c − s)/2⌉, ρ_K, ρ_Q − s), where `change` is c, `keys` ρ_K and `queries` ρ_Q. The
     update of the queries may have a rank that is larger by s, the `surplus`.
     """
-    return max(rank_terms(change, keys, queries, surplus).values())
+    return max((change - surplus + 1) // 2, keys, queries - surplus)
 
 
 def _counts(case: Reached) -> list[int]:
-    """Return c, ρ_K, ρ_Q and the surplus s of the statement."""
+    """Return c, ρ_K, ρ_Q of the statement."""
     change = case.wanted - case.form
     # what the form reads where a frozen factor reads nothing must come from its update
     beyond = (case.wanted @ ignored(case.keys), case.wanted.T @ ignored(case.queries))
-    return [*(_rank(matrix, case.room) for matrix in (change, *beyond)), case.surplus]
+    return [_rank(matrix, case.room) for matrix in (change, *beyond)]
 
 
 def bound_reach(case: Reached) -> float:
     """Return max(⌈(c − s)/2⌉, ρ_K, ρ_Q − s), the rank that the form asks of the keys' update."""
-    return float(rank_needed(*_counts(case)))
+    return float(rank_needed(*_counts(case), case.surplus))
 
 
 def branch_reach(case: Reached) -> str:
-    """Return which of the three ranks alone is the largest, or that several are."""
-    terms = rank_terms(*_counts(case))
-    largest = [name for name, rank in terms.items() if rank == max(terms.values())]
-    return largest[0] if len(largest) == 1 else "several"
+    """Return which of the three ranks is the largest."""
+    change, keys, queries = _counts(case)
+    ranks = {"change": (change - case.surplus + 1) // 2, "keys": keys}
+    ranks["queries"] = queries - case.surplus
+    return max(ranks, key=lambda name: ranks[name])
 
 
 def _step(case: Reached, rng: np.random.Generator) -> tuple[Array, Array] | None:

@@ -210,18 +210,6 @@ def rival(case: Case, rng: np.random.Generator) -> Trial:
     return Trial(best.updates, biases, offset, size * toward)
 
 
-def adversary(case: Case, rng: np.random.Generator) -> Trial:
-    """Return a trial with the input that errs most in a random search over the sphere."""
-    worst, step = rival(case, rng), 1.0
-    for _ in range(40):
-        toward = worst.input / case.radius + step * rng.standard_normal(len(worst.input))
-        tried = replace(worst, input=case.radius * toward / np.linalg.norm(toward))
-        # steps grow while they help and shrink where they do not
-        better = measure(case, tried) > measure(case, worst)
-        worst, step = (tried, step * 1.5) if better else (worst, step / 1.2)
-    return worst
-
-
 def _room(case: Case) -> float:
     return SAFETY * condition(case) * scale(case)
 

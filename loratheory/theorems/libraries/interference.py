@@ -369,26 +369,23 @@ def attain_packing(case: Packed) -> Library:
     return beside(case.like, frames)
 
 
-def tight_frames(adapters: int, rank: int, width: int) -> Library | None:
-    """Return frames of row spaces whose projections add up to (Kr/n) I; None if there are none."""
+def tight_frames(adapters: int, rank: int, width: int) -> Library:
+    """Return frames of row spaces with projections of sum (Kr/n) I; ValueError if none exist."""
     k, r, n, total = adapters, rank, width, adapters * rank
     if r > n or total < n:
-        return None
+        message = f"no {k} spaces of dimension {r} are a tight fusion frame in width {n}: take more"
+        raise ValueError(message)
     if r == n:
         return np.tile(np.eye(n), (k, 1, 1))
     if total == n:
         return np.eye(n).reshape(k, r, n).swapaxes(1, 2)
     if 2 * r > n:
-        # of orthogonal complements, which have less than half the width
-        other = tight_frames(k, n - r, n)
-        return None if other is None else np.linalg.qr(other, mode="complete")[0][:, :, n - r :]
+        # orthogonal complements have less than half the width
+        return np.linalg.qr(tight_frames(k, n - r, n), mode="complete")[0][:, :, n - r :]
     if total >= 2 * n:
         return _fill_rows(total, n).reshape(n, r, k).transpose(2, 0, 1)
-    # of Naimark's complement: what completes the rows of all frames side by side
-    other = tight_frames(k, r, total - n)
-    if other is None:
-        return None
-    rows = other.swapaxes(1, 2).reshape(total, total - n)
+    # Naimark's complement: what completes the rows of all frames side by side
+    rows = tight_frames(k, r, total - n).swapaxes(1, 2).reshape(total, total - n)
     rest = np.linalg.qr(rows, mode="complete")[0][:, total - n :]
     return (total / n) ** 0.5 * rest.reshape(k, r, n).swapaxes(1, 2)
 
@@ -445,8 +442,11 @@ def _frames(case: Packed, library: Library) -> bool:
 
 
 def _fused(case: Packed) -> bool:
-    k, r, n = case.adapters, case.rank, case.width
-    return k * r <= n or tight_frames(k, r, n) is not None
+    try:
+        attain_packing(case)
+    except ValueError:
+        return False
+    return True
 
 
 ASSUMPTIONS_PACKING = {FRAMES: _frames, FUSED: lambda case, _: _fused(case)}

@@ -191,16 +191,6 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
     return add_outside(rng, best, reads, size)
 
 
-def adversary(case: Case, _: np.random.Generator) -> LowRank:
-    """Return the least-norm solution X of all X P_j = Δ_j, which LAPACK finds."""
-    dense = [low.dense() for low in case.updates]
-    # all conditions at once, in dense arrays
-    projectors = [np.linalg.pinv(d, rcond=1e-10) @ d for d in dense]
-    rows = np.concatenate([d.T for d in dense])
-    merged = np.linalg.lstsq(np.concatenate(projectors), rows, rcond=1e-10)[0].T
-    return LowRank(merged, np.eye(merged.shape[1]))
-
-
 def _exact(case: Case, merged: LowRank) -> bool:
     missed = 0.0
     for low in case.updates:

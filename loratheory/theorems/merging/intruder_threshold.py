@@ -91,12 +91,6 @@ def overlap(strength: int | float, coefficient: int | float = 1.0) -> float:
     return 1 - 1 / t**2 if t > 1 else 0.0
 
 
-def top_singular_value(strength: int | float, coefficient: int | float = 1.0) -> float:
-    """Return the largest singular value on a wide Gaussian base: t + 1/t if t = cs > 1, else 2."""
-    t = abs(strength * coefficient)
-    return t + 1 / t if t > 1 else 2.0
-
-
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Draw merged strengths well below or above the threshold, with usual coefficients."""
     # next to the threshold the limit is approached too slowly
@@ -185,6 +179,6 @@ CONTROLS = (
     spoil("an edit thrice as strong", UNIT, _WEAK, lambda s: replace(s, left=3 * s.left)),
 )
 
-COMPUTE = (overlap, top_singular_value)
+COMPUTE = (overlap,)
 
 THEOREM: Theorem[Case, Sample] = Theorem.of(__name__)

@@ -86,7 +86,7 @@ class Case:
         k, size = len(self.updates), scale(self)
 
         def _negated(weights: Float[Array, " k"]) -> tuple[float, Float[Array, " k"]]:
-            errors = np.array(errors_of(self, (merge(self, weights),) * k)) / size
+            errors = errors_of(self, merge(self, weights)) / size
             return -float(weights @ errors), -errors
 
         # the floor is concave in the weights: ascent on the simplex finds its maximum
@@ -113,14 +113,14 @@ def seen(case: Case, weights: Float[Array, " k"]) -> Float[Array, "n n"]:
     return sum((float(w) * (x @ x.T) for w, x in zip(weights, case.inputs, strict=True)), noise)
 
 
-def errors_of(case: Case, merges: Merges) -> list[float]:
-    """Return e_i(Δ) for each task i, where Δ is the merge that ``merges[i]`` gives it."""
+def errors_of(case: Case, low: LowRank) -> Float[Array, " k"]:
+    """Return the error e_i of a merge for each task i, from the moments of inputs and noise."""
     errors = []
-    for low, wanted, x in zip(merges, case.wanted, case.inputs, strict=True):
+    for wanted, x in zip(case.wanted, case.inputs, strict=True):
         # noise on the inputs costs the energy of the whole update
         missed, size = norm(low @ x - wanted), case.noise * norm(low.dense())
         errors.append(missed**2 + size**2)
-    return errors
+    return np.array(errors)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
@@ -146,9 +146,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 def bound(case: Case) -> float:
     """Return the max over w of the min over merges of Σ w_i e_i, at the case's `weights`."""
-    best = merge(case, case.weights)
-    errors = errors_of(case, (best,) * len(case.updates))
-    return sum(float(w) * error for w, error in zip(case.weights, errors, strict=True))
+    return float(case.weights @ errors_of(case, merge(case, case.weights)))
 
 
 def attain(case: Case) -> Merges:

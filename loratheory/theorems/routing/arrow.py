@@ -349,14 +349,6 @@ def rival_near(case: Near, rng: np.random.Generator) -> Float[Array, " n"]:
     return float(rng.choice([-1.0, 1.0])) * turned
 
 
-def adversary_near(case: Near, rng: np.random.Generator) -> Float[Array, " n"]:
-    """Return the query of least margin among two hundred drawn by `rival_near`."""
-    # the margin is least on the rim: many queries there are tried
-    rim = np.stack([rival_near(case, rng) for _ in range(200)])
-    scores = arrow_scores(case.adapters)(rim)
-    return rim[int(np.argmin(scores[:, 0] - scores[:, 1:].max(axis=1)))]
-
-
 def _near(case: Near, query: Float[Array, " n"]) -> bool:
     own = case.prototypes[:, 0]
     along = float(own @ query)

@@ -331,17 +331,6 @@ def rival_soft(case: Mixing, rng: np.random.Generator) -> Array:
     return attain_soft(case) + 10.0 ** int(rng.integers(-12, 1)) * rng.standard_normal((x, m))
 
 
-def adversary_soft(case: Mixing, _: np.random.Generator) -> Array:
-    """Return for each input the answer of least expected squared error, fitted by LAPACK."""
-    found = np.zeros(case.answers.shape[:2])
-    for x, (weight, answers) in enumerate(zip(case.joint, case.answers, strict=True)):
-        root = np.sqrt(weight)[:, None]
-        # each input by itself: least squares with the adapters' probabilities
-        design = np.kron(root, np.eye(len(answers)))
-        found[x] = np.linalg.lstsq(design, (root * answers.T).ravel(), rcond=None)[0]
-    return found
-
-
 ASSUMPTIONS_SOFT = {
     ANSWERS: lambda case, _: is_orthonormal(case.answers),
     LAW_SOFT: lambda case, _: sum_to_one(case.joint),
@@ -452,30 +441,6 @@ def rival_information(case: Erring, rng: np.random.Generator) -> Inputs:
     # mixed with inputs that name their adapter until it errs as rarely as allowed
     often = min(1.0, case.error / max(route(free).error, SAFETY)) * (1 - 1e-12)
     return route(np.concatenate([often * free, (1 - often) * np.eye(k) / k], axis=1))
-
-
-def adversary_information(case: Erring, rng: np.random.Generator) -> Inputs:
-    """Return inputs of little information found by Blahut and Arimoto's iteration.
-
-    The iteration minimises information plus a price for errors; bisection finds the price at which
-    the router errs with probability ε.
-    """
-    k = case.adapters
-    low, high, best = 0.0, 60.0, route(np.eye(k) / k)
-    for _ in range(50):
-        price = (low + high) / 2
-        used = rng.dirichlet([5.0] * k)
-        for _ in range(60):
-            # the channel of least information at this price of an error
-            channel = used * np.exp(price * (np.eye(k) - 1))
-            channel /= channel.sum(axis=1, keepdims=True)
-            used = channel.mean(axis=0)
-        found = Inputs(channel / k, tuple(range(k)))
-        if found.error <= case.error:
-            high, best = price, found
-        else:
-            low = price
-    return best
 
 
 def _likely(case: Erring, inputs: Inputs) -> bool:

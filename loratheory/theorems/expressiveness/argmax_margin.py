@@ -216,7 +216,6 @@ ASSUMPTIONS = {
 }
 
 CONTROLS = (
-    Control("double the keys", BALL, lambda: (Case(4, 2), 2 * circle(range(4), 4))),
     Control("keys and outputs a little too long", BALL, lambda: _longer(1 + 4.9e-13)),
     Control("a triangle where a line is allowed", RANK, lambda: (Case(3, 1), simplex(3))),
     Control(
@@ -286,16 +285,9 @@ def _with_bias() -> tuple[Answers, LowRank]:
     return Answers(4, (0, 1, 2, 3), rank=1), scores
 
 
-def _triangle() -> tuple[Answers, LowRank]:
-    return Answers(3, (0, 1, 2), rank=1), circle((0, 1, 2), 3)
-
-
 ASSUMPTIONS_ANSWERS = {RANK: ASSUMPTIONS[RANK]}
 
-CONTROLS_ANSWERS = (
-    Control("spend rank 2 where 1 is allowed", RANK, _triangle),
-    Control("add a bias to scores of rank 1", RANK, _with_bias),
-)
+CONTROLS_ANSWERS = (Control("add a bias to scores of rank 1", RANK, _with_bias),)
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)
 

@@ -363,24 +363,24 @@ def measure_packing(case: Packed, library: Library) -> float:
 
 def attain_packing(case: Packed) -> Library:
     """Return row spaces along the axes if these suffice, else the proof's tight fusion frame."""
-    k, r, n = case.adapters, case.rank, case.width
-    fits = np.eye(k * r, n).reshape(k, r, n).swapaxes(1, 2)
-    frames = fits if k * r <= n else tight_frames(k, r, n)
-    return beside(case.like, frames)
+    return beside(case.like, tight_frames(case.adapters, case.rank, case.width))
 
 
 def tight_frames(adapters: int, rank: int, width: int) -> Library:
-    """Return frames of row spaces with projections of sum (Kr/n) I; ValueError if none exist."""
+    """Return frames of row spaces with projections of sum (Kr/n) I; ValueError if none exist.
+
+    If the ranks fit into the width, the row spaces are orthogonal to each other.
+    """
     k, r, n, total = adapters, rank, width, adapters * rank
-    if r > n or total < n:
-        message = f"no {k} spaces of dimension {r} are a tight fusion frame in width {n}: take more"
-        raise ValueError(message)
+    if total <= n:
+        return np.eye(total, n).reshape(k, r, n).swapaxes(1, 2)
     if r == n:
         return np.tile(np.eye(n), (k, 1, 1))
-    if total == n:
-        return np.eye(n).reshape(k, r, n).swapaxes(1, 2)
+    # neither these row spaces nor their orthogonal complements fill the width
+    if r > n or 2 * r > n > k * (n - r):
+        message = f"no {k} spaces of dimension {r} are a tight fusion frame in width {n}: take more"
+        raise ValueError(message)
     if 2 * r > n:
-        # orthogonal complements have less than half the width
         return np.linalg.qr(tight_frames(k, n - r, n), mode="complete")[0][:, :, n - r :]
     if total >= 2 * n:
         return _fill_rows(total, n).reshape(n, r, k).transpose(2, 0, 1)
@@ -495,9 +495,9 @@ class Turned:
 
 
 def energy(adapters: int, rank: int, width: int) -> float:
-    """Return the mean energy that foreign adapters add where the own answer has energy 1.
+    """Return the mean energy that adapters turned at random add where the own answer has energy 1.
 
-    The adapters, one of them the own, have this rank and all singular values 1.
+    They have this rank and all singular values 1. One of the `adapters` is the own.
     """
     return (adapters - 1) * rank / width
 
@@ -505,7 +505,7 @@ def energy(adapters: int, rank: int, width: int) -> float:
 def largest_library(
     width: int, margin: int | float, strength: int | float, tokens: int, failure: float
 ) -> int:
-    """Return how many adapters a sum may hold if an edit may fail with probability `failure`."""
+    """Return how many adapters turned at random a sum may hold, if an edit fails by this chance."""
     return 1 + math.floor(width * margin**2 / (2 * strength**2 * math.log(tokens / failure)))
 
 

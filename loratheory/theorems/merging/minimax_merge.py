@@ -44,7 +44,8 @@ averaged over its inputs. For the worst input, and merges of any kind, see
 References
 ----------
 Sion (1958); the smallest enclosing ball: Elzinga and Hearn (1972). RegMean (arXiv 2212.09849) is
-the merge of equal weights.
+the merge of equal weights. Tasks' scores as quadratic functions of the merge's coefficients: Li et
+al. (MAP), ICLR 2025, arXiv 2406.07529.
 """
 
 from dataclasses import dataclass

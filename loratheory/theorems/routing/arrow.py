@@ -151,7 +151,7 @@ def _scores_highest(experts: int, shift: float, gain: float) -> float:
 
 
 def accuracy(facts: int, experts: int, noise: int | float = 0.0) -> float:
-    r"""Return how often Arrow picks the right adapter on a random edited key.
+    r"""Return how often Arrow picks the right adapter, if all edited keys are orthonormal.
 
     :math:`p/N + (1 - 1/N)/E`, ``p`` the accuracy on the top keys: 1 without noise, else that of
     isotropic Gaussian noise of this standard deviation in every entry of the unit query.

@@ -406,10 +406,8 @@ class Theorem(Generic[C, W]):
         if suffix:
             changes = collect(self.module, suffix) | changes
         # another bound has other branches, and another measure other witnesses and units
-        if "bound" in changes:
-            changes = {"branch": Theorem.branch} | changes
-        if "measure" in changes:
-            changes = {part: getattr(Theorem, part) for part in WITNESSES} | changes
+        reset = ["branch"] * ("bound" in changes) + [*WITNESSES] * ("measure" in changes)
+        changes = {part: getattr(Theorem, part) for part in reset} | changes
         if "assumptions" in changes:
             changes["assumptions"] = list_assumptions(changes["assumptions"])
         text, title = stated[0], f"{name[0].upper()}{name[1:]}"

@@ -225,6 +225,7 @@ def verify(
 CHANGES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """The relative changes of a law's constant or exponent that `sensitivity` tries."""
 
+Changes = tuple[float | None, float | None, float | None, float | None]
 TENTH = 0.1  # a change that a run should notice, or say why not
 AT_SCALE = "each case is its own unit: an exponent has nothing to act on"
 
@@ -270,7 +271,7 @@ class Sensitivity:
         return sorted(shares[:2] if own else shares, reverse=True)
 
 
-def least_changes(sense: str, rows: Array) -> tuple[float | None, ...]:
+def least_changes(sense: str, rows: Array) -> Changes:
     """Return the least noticed increase and decrease of a law's constant, then of its exponent.
 
     A row has the bound and the value of a witness, the room for rounding, the case's scale, and
@@ -298,7 +299,7 @@ def least_changes(sense: str, rows: Array) -> tuple[float | None, ...]:
         return None
 
     with np.errstate(invalid="ignore", over="ignore"):
-        return tuple(_least(exponent, sign) for exponent in (False, True) for sign in (1, -1))
+        return _least(False, 1), _least(False, -1), _least(True, 1), _least(True, -1)
 
 
 def sensitivity(

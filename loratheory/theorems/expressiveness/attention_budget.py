@@ -493,12 +493,12 @@ def rank_needed(change: int, keys: int, queries: int, surplus: int = 0) -> int:
     return max((change - surplus + 1) // 2, keys, queries - surplus)
 
 
-def _counts(case: Reached) -> list[int]:
-    """Return c, ρ_K, ρ_Q of the statement."""
-    change = case.wanted - case.form
+def _counts(case: Reached) -> tuple[int, int, int]:
+    """Return c, ρ_K and ρ_Q of the statement."""
+    change = _rank(case.wanted - case.form, case.room)
     # what the form reads where a frozen factor reads nothing must come from its update
-    beyond = (case.wanted @ ignored(case.keys), case.wanted.T @ ignored(case.queries))
-    return [_rank(matrix, case.room) for matrix in (change, *beyond)]
+    keys = _rank(case.wanted @ ignored(case.keys), case.room)
+    return change, keys, _rank(case.wanted.T @ ignored(case.queries), case.room)
 
 
 def bound_reach(case: Reached) -> float:

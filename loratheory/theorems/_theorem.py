@@ -259,8 +259,8 @@ class Theorem(Generic[C, W]):
         ``draw(rng, size)`` returns a random case whose largest dimension is about `size`.
     bound, measure : callable
         ``bound(case)`` is the theorem's number; ``measure(case, witness)`` is what the witness
-        achieves. They share the case's data and tolerance and the array functions of
-        `loratheory.lowrank`, `loratheory.toy` and ``_arrays.py``, but no other code.
+        achieves. They share the case's data and tolerance, and array functions such as norms and
+        ranks, but no other code.
     scale, condition, noise : callable
         Functions of the case. A violation below ``SAFETY * condition * scale + noise`` is put
         down to rounding and sampling.

@@ -343,8 +343,7 @@ def sensitivity(
             at_scale = bool(np.all((bounds == 0) | (bounds == units)))
             reason = theorem.unseen or (AT_SCALE if at_scale else "")
             changes = least_changes(theorem.sense, table)
-            one = Sensitivity(theorem.label, *changes, reason=reason, branch=name)
-            found.append(one)
+            found.append(Sensitivity(theorem.label, *changes, reason, name))
     worst = max(found, key=attrgetter("changes"))
     return worst if worst.missed else dataclasses.replace(worst, reason="")
 

@@ -34,8 +34,8 @@ K_l^\top`. This gives the second form of :math:`w`. Let :math:`K` be the keys :m
 K_l` one below another. In units of :math:`\sqrt{\eta_l}` the edit is :math:`V K^+`. Hence it is the
 exact edit of least :math:`\sum_l \|\Delta_l\|_F^2 / \eta_l`. :math:`\square`
 
-**Implication.** Gradient descent stores a share of the fact in each layer by this formula; Adam,
-which trains the adapters of this package, stores other shares. In gradient descent the share is
+**Implication.** Gradient descent stores a stated share of the fact in each layer; Adam, which
+trains the adapters of this package, stores other shares. In gradient descent the share is
 proportional to the learning rate times the squared norm of the key there. What carries over is the
 reading. Two-hop questions miss the shares that are stored before the bridge. They also use less of
 a later share if the latent key resembles the named key less.

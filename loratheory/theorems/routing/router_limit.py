@@ -482,7 +482,4 @@ SOFT: Theorem[Mixing, Array] = Theorem.of(__name__, "soft routing", "_soft")
 
 INFORMATION: Theorem[Erring, Inputs] = Theorem.of(__name__, "router information", "_information")
 
-CLAUSES: tuple[Theorem[Any, Any], ...] = (
-    SOFT,
-    INFORMATION,
-)
+CLAUSES: tuple[Theorem[Any, Any], ...] = (SOFT, INFORMATION)

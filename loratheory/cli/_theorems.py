@@ -151,6 +151,8 @@ def _evaluate(theorem: Any, text: str, json: Any) -> None:
             ends = value if isinstance(value, tuple) else (value,)
             rows.append((name.replace("_", " "), ", ".join(map("{:.6g}".format, ends))))
         out.show(f"{theorem.label} at {text}", ("quantity", "value"), rows)
+        for one in theorem.assumptions:
+            out.say(f"  supposes {one.text}")
 
 
 def _parse_number(key: str, text: str, kind: Any) -> Any:
@@ -248,6 +250,9 @@ def verify(
     - `exponent_up, exponent_down`: the same for the exponent of the bound
 
     - `reason`: why the check misses a change of 10%
+
+    - `branch`: where a bound has branches, such as a maximum: the one of these numbers, which is
+      the one that the check is least sensitive to
     """
     from loratheory.theorems import theorem, verify_all
 

@@ -17,6 +17,7 @@ A module defines the parts of its theorem under fixed names, and `Theorem.of` co
 * ``ASSUMPTIONS``, hypotheses in words, each with a predicate, and ``CONTROLS``, at least one for
   each hypothesis (`spoil` makes one of an instance that obeys all); an `Assumption` without a
   control gives the reason;
+* ``branch``, where a law has branches, such as a maximum: the name of the one that decides a case;
 * ``UNSEEN``: the reason, where `verify` would not notice if the law were changed by a tenth;
 * ``KIND = "lemma"`` for a result that is used and tested but not listed among the theorems;
   ``PART_OF`` for a corollary with a module of its own: the label of its theorem.
@@ -164,7 +165,7 @@ class Verdict:
 
 # the names of a module's parts; the first ones build witnesses, and give the units to judge them
 WITNESSES = ("attain", "rival", "adversary", "scale", "condition", "noise")
-FUNCTIONS = ("draw", "bound", "measure", *WITNESSES)
+FUNCTIONS = ("draw", "bound", "branch", "measure", *WITNESSES)
 TEXTS = ("SENSE", "STATUS", "SOURCE", "KIND", "PART_OF", "UNSEEN")
 LISTS = ("USES", "ASSUMPTIONS", "CONTROLS", "COMPUTE")
 
@@ -262,7 +263,8 @@ class Theorem(Generic[C, W]):
         ``draw(rng, size)`` returns a random case whose largest dimension is about `size`.
     bound, measure : callable
         ``bound(case)`` is the theorem's number; ``measure(case, witness)`` is what the witness
-        achieves. They share no code.
+        achieves. They share the case's data and tolerance, and array functions such as norms and
+        ranks, but no other code.
     scale, condition, noise : callable
         Functions of the case. A violation below ``SAFETY * condition * scale + noise`` is put
         down to rounding and sampling.
@@ -281,6 +283,9 @@ class Theorem(Generic[C, W]):
         A lemma is not listed among the theorems; a clause is a part of another's statement.
     part_of : str
         For a clause the label of its theorem; otherwise empty.
+    branch : callable
+        ``branch(case)`` names the branch of the law that decides the case, as the term of a
+        maximum; empty where there is but one.
     unseen : str
         Why `verify` would not notice if the law were changed by a tenth; empty where it would.
     compute : tuple of callable
@@ -319,6 +324,7 @@ class Theorem(Generic[C, W]):
     chapter: str = ""
     kind: Kind = "theorem"
     part_of: str = ""
+    branch: Callable[[C], str] = lambda _: ""
     unseen: str = ""
     compute: tuple[Callable[..., Any], ...] = ()
 
@@ -403,9 +409,9 @@ class Theorem(Generic[C, W]):
             raise ValueError(message)
         if suffix:
             changes = collect(self.module, suffix) | changes
-        # another measure has other witnesses, in units of their own
-        if "measure" in changes:
-            changes = {part: getattr(Theorem, part) for part in WITNESSES} | changes
+        # another bound has other branches, and another measure other witnesses and units
+        reset = ["branch"] * ("bound" in changes) + [*WITNESSES] * ("measure" in changes)
+        changes = {part: getattr(Theorem, part) for part in reset} | changes
         if "assumptions" in changes:
             changes["assumptions"] = list_assumptions(changes["assumptions"])
         text, title = stated[0], f"{name[0].upper()}{name[1:]}"

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,7 @@ def convert_arrays(value: Any, convert: Callable[[Array], Array] | None) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """One checked witness: number of its draw, its kind, the case's scale, and the outcome.
+    """One checked witness: number of its draw, its kind, its case, and the outcome.
 
     The `kind` is ``construction``, ``rival`` or ``adversary``; `verdict` is an `AssumptionError`
     where the witness violated a hypothesis.
@@ -103,7 +104,7 @@ class Check:
 
     number: int
     kind: str
-    scale: float
+    case: Any
     verdict: Verdict | AssumptionError
 
 
@@ -133,7 +134,7 @@ def check_cases(
                 verdict: Verdict | AssumptionError = theorem.check(case, witness)
             except AssumptionError as refusal:
                 verdict = refusal
-            yield Check(number, kind, theorem.scale(case), verdict)
+            yield Check(number, kind, case, verdict)
         count, number = count + len(witnesses), number + 1
 
 
@@ -228,6 +229,7 @@ def verify(
 CHANGES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """The relative changes of a law's constant or exponent that `sensitivity` tries."""
 
+Changes = tuple[float | None, float | None, float | None, float | None]
 TENTH = 0.1  # a change that a run should notice, or say why not
 AT_SCALE = "each case is its own unit: an exponent has nothing to act on"
 
@@ -246,6 +248,8 @@ class Sensitivity:
         Relative change of the exponent: the bound, over the case's scale, is raised to ``1 ± x``.
     reason : str
         Why some change of a tenth goes unnoticed; empty where none does or no reason is known.
+    branch : str
+        The branch of the law that these numbers are of; empty where it has but one.
     """
 
     label: str
@@ -254,12 +258,52 @@ class Sensitivity:
     exponent_up: float | None
     exponent_down: float | None
     reason: str = ""
+    branch: str = ""
 
     @property
     def missed(self) -> bool:
         """Whether some change of the law by a tenth or less goes unnoticed."""
-        least = (self.constant_up, self.constant_down, self.exponent_up, self.exponent_down)
-        return any(share is None or share > TENTH for share in least)
+        return self.changes[0] > TENTH
+
+    @property
+    def changes(self) -> list[float]:
+        """The four changes from the largest down, ``inf`` for one that goes unnoticed."""
+        found = (self.constant_up, self.constant_down, self.exponent_up, self.exponent_down)
+        shares = [np.inf if share is None else share for share in found]
+        # in a branch that is its own unit an exponent is nothing to notice
+        own = self.reason == AT_SCALE and self.branch
+        return sorted(shares[:2] if own else shares, reverse=True)
+
+
+def least_changes(sense: str, rows: Array) -> Changes:
+    """Return the least noticed increase and decrease of a law's constant, then of its exponent.
+
+    A row has the bound and the value of a witness, the room for rounding, the case's scale, and
+    whether it is a construction, which promises to meet the bound.
+    """
+    bounds, values, rooms, units, promised = rows.T
+    # a bound of 0 has no power to change
+    ratios = np.ones_like(bounds)
+    np.divide(abs(bounds), units, out=ratios, where=(bounds != 0) & (units != 0))
+
+    def _would_notice(law: Array) -> bool:
+        # the same witnesses against a law that is a little different
+        gap = values - law
+        slack = {"lower": gap, "upper": -gap, "equal": -abs(gap)}[sense]
+        # what is no number keeps no promise
+        missed = (promised == 1) & ~(abs(slack) <= rooms)
+        return bool(np.any(~(slack >= -rooms) | missed))
+
+    def _least(exponent: bool, sign: int) -> float | None:
+        for share in CHANGES:
+            # an exponent acts on the bound in units of the case
+            powers = ratios ** (sign * share) if exponent else 1 + sign * share
+            if _would_notice(bounds * powers):
+                return share
+        return None
+
+    with np.errstate(invalid="ignore", over="ignore"):
+        return _least(False, 1), _least(False, -1), _least(True, 1), _least(True, -1)
 
 
 def sensitivity(
@@ -277,7 +321,8 @@ def sensitivity(
     Returns
     -------
     Sensitivity
-        Every change is compared with the witnesses of the same single run.
+        That of the branch of the law at which `verify` would notice least. Every change is compared
+        with the witnesses of the same single run.
 
     Raises
     ------
@@ -287,38 +332,24 @@ def sensitivity(
     if theorem.status == "refuted":
         message = f"{theorem.label} is refuted by one example, not by a law: verify it instead"
         raise ValueError(message)
-    rows = []
+    branches: dict[str, list[tuple[float, ...]]] = {}
     for each in check_cases(theorem, cases=cases, seed=seed, size=size):
         if isinstance(verdict := each.verdict, Verdict):
-            built = each.kind == "construction"
-            rows.append((verdict.bound, verdict.value, verdict.room, each.scale, built))
-    bounds, values, rooms, units, promised = np.array(rows).reshape(-1, 5).T
-
-    def _would_notice(law: Array) -> bool:
-        # the same witnesses against a law that is a little different
-        gap = values - law
-        slack = {"lower": gap, "upper": -gap, "equal": -abs(gap)}[theorem.sense]
-        # constructions promise to meet it; what is no number keeps no promise
-        missed = (promised == 1) & ~(abs(slack) <= rooms)
-        return bool(np.any(~(slack >= -rooms) | missed))
-
-    def _least(exponent: bool, sign: int) -> float | None:
-        for share in CHANGES:
-            # an exponent acts on the bound in units of the case
-            powers = ratios ** (sign * share) if exponent else 1 + sign * share
-            if _would_notice(bounds * powers):
-                return share
-        return None
-
-    # a bound of 0 has no power to change
-    ratios = np.ones_like(bounds)
-    np.divide(abs(bounds), units, out=ratios, where=(bounds != 0) & (units != 0))
-    with np.errstate(invalid="ignore", over="ignore"):
-        constant, exponent = ((_least(kind, 1), _least(kind, -1)) for kind in (False, True))
-    found = Sensitivity(theorem.label, *constant, *exponent)
-    at_scale = bool(np.all((bounds == 0) | (abs(bounds) == units)))
-    reason = theorem.unseen or (AT_SCALE if at_scale else "")
-    return dataclasses.replace(found, reason=reason) if found.missed else found
+            row = (verdict.bound, verdict.value, verdict.room, theorem.scale(each.case))
+            rows = branches.setdefault(theorem.branch(each.case), [])
+            rows.append((*row, float(each.kind == "construction")))
+    found = []
+    for name, rows in branches.items() or [("", [])]:
+        table = np.array(rows).reshape(-1, 5)
+        bounds, units = abs(table[:, 0]), table[:, 3]
+        # a branch that says 0 has nothing that could be changed
+        if np.any(bounds) or len(branches) <= 1:
+            at_scale = bool(np.all((bounds == 0) | (bounds == units)))
+            reason = theorem.unseen or (AT_SCALE if at_scale else "")
+            changes = least_changes(theorem.sense, table)
+            found.append(Sensitivity(theorem.label, *changes, reason, name))
+    worst = max(found, key=attrgetter("changes"))
+    return worst if worst.missed else dataclasses.replace(worst, reason="")
 
 
 def _verify_one(

@@ -15,7 +15,7 @@ CHAPTERS: dict[str, dict[str, str]] = {
     "expressiveness": {
         "rank_floor": "rank-floor edit-budget merge-floor covariance-floor fisher-floor",
         "depth_budget": "depth-budget",
-        "attention_budget": "attention-budget score-change-rank attention-reach",
+        "attention_budget": "attention-budget attained-budget score-change-rank attention-reach",
         "relu_budget": "relu-budget relu-necessity",
         "argmax_margin": "argmax-margin argmax-rank",
     },

@@ -137,6 +137,15 @@ def test_where_every_witness_is_refused_no_change_of_the_law_is_noticed():
     assert sensitivity(refused, cases=5).constant_up is None
 
 
+def test_a_law_is_as_sensitive_as_its_least_sensitive_branch():
+    """All witnesses are 1, where the law says 1 in half of the cases and 4 in the others."""
+    law = replace(toy("upper"), attain=None, rival=lambda *_: 1.0)
+    law = replace(law, draw=lambda rng, _: rng.choice([1.0, 4.0]), bound=lambda case: case)
+    found = sensitivity(replace(law, branch=lambda case: f"branch {case:.0f}"), cases=40)
+    assert (found.branch, found.constant_down) == ("branch 4", None)
+    assert sensitivity(law, cases=40).constant_down == 0.001
+
+
 def test_a_refuted_claim_is_one_whose_counterexample_breaks_it():
     claim = replace(HONEST, status="refuted", attain=lambda _: 0.5)
     report = verify(claim, cases=20)

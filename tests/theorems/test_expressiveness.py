@@ -209,19 +209,6 @@ def scores_of_inputs_that_the_keys_ignored_cost_a_rank_each():
         yield case, floor, (attention_budget.attain_square(case), floor)
 
 
-@road(attention_budget, conditioned=True)
-def square_factors_and_ranks_of_at_least_the_head_meet_the_floor(case, _):
-    head, width = case.keys.shape
-    reached = [(replace(case, rank=head), case.target, head)]
-    if head == width:
-        reached.append((case, case.target - case.form, 2 * case.rank))
-    for one, matrix, free in reached:
-        floor = max(np.linalg.svdvals(matrix)[free:], default=0.0)
-        met = attention_budget.attain_square(one)
-        assert max(low.width for low in met) <= one.rank
-        yield one, floor, (met, floor)
-
-
 @attack(attention_budget, starts=9, room=0.05)
 def exact_forms_from_half_the_width_on_and_the_floor_of_a_head_with_two_new_directions():
     rng = np.random.default_rng(0)
@@ -241,6 +228,9 @@ def a_head_that_reads_two_inputs_is_turned_to_others():
     yield attention_budget.Reached(frozen, frozen, 2 * frozen.T @ frozen), 1
     yield attention_budget.Reached(frozen, frozen, np.zeros((4, 4))), 1
     yield attention_budget.Reached(frozen, frozen, frozen.T @ frozen), 0
+    # queries with two ranks more leave nothing to the keys; with one less they leave more
+    yield attention_budget.Reached(frozen, frozen, 2 * frozen.T @ frozen, 2), 0
+    yield attention_budget.Reached(frozen, frozen, 2 * frozen.T @ frozen, -1), 2
 
 
 @road("attention-reach")
@@ -260,8 +250,13 @@ def any_basis_of_inputs_and_head_and_queries_for_keys(case, rng):
     (h, d), factor = case.keys.shape, float(rng.uniform(0.1, 10))
     turn, back, basis = (basis_of(rng, n) for n in (d, d, h))
     queries, keys = np.linalg.solve(basis.T, case.queries) @ turn, factor * basis @ case.keys @ back
-    yield attention_budget.Reached(queries, keys, factor * turn.T @ case.wanted @ back), 1.0
-    yield attention_budget.Reached(case.keys, case.queries, case.wanted.T), 1.0
+    wanted = factor * turn.T @ case.wanted @ back
+    yield attention_budget.Reached(queries, keys, wanted, case.surplus), 1.0
+    swapped = attention_budget.Reached(case.keys, case.queries, case.wanted.T, -case.surplus)
+    # the rank of what were the queries
+    assert (
+        attention_budget.bound_reach(swapped) == attention_budget.bound_reach(case) + case.surplus
+    )
 
 
 # score change rank

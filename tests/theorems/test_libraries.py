@@ -144,6 +144,9 @@ def three_lines_of_a_plane_enclose_60_degrees_and_four_of_five_dimensions_need_n
     yield library(2, 3, 3), 1.0
     yield library(4, 1, 5), 0.0
     yield library(5, 2, 4), 3 / 8  # the mean of 10 pairs
+    # ranks that do not divide the width, one of them above half of it
+    yield library(4, 2, 5), 1 / 5
+    yield library(6, 5, 7), 23 / 35
 
 
 @symmetry("packing-floor")
@@ -210,6 +213,10 @@ def a_line_in_the_plane_halves_and_a_full_adapter_forgets_all():
     yield sequential_forgetting.Case(2, 1, 3), 1 / 8
     yield sequential_forgetting.Case(5, 5, 1), 0.0
     yield sequential_forgetting.Case(9, 3, 2), 4 / 9
+    # a line at the angle φ leaves sin² φ: a variance of 3/8 − 1/4 in the plane, 8/15 − 4/9 in space
+    for width, variance in ((2, 1 / 8), (3, 4 / 45)):
+        case = sequential_forgetting.Case(width, 1, 1, trials=36)
+        assert sequential_forgetting.THEOREM.noise(case) == pytest.approx(variance**0.5)
 
 
 @symmetry(sequential_forgetting)

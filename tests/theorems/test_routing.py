@@ -266,10 +266,10 @@ def the_beta_law_of_an_order_statistic(case, _):
 def an_even_chance_grows_by_an_arctangent_with_the_strength():
     """For two adapters P(|g| > c |g'|) = 1 − (2/π) arctan c, here at c = 1 − ½ and 1 − 0."""
     half = 1 - 2 / pi * np.arctan(0.5)
-    yield arrow.Drawn(2, (1.0, sqrt(0.5))), (1 + half) / 2
-    yield arrow.Drawn(5, (1.0,)), 1.0
+    yield arrow.Drawn(2, (1.0, sqrt(0.5)), 1), half
     for adapters in (2, 5):
-        yield arrow.Drawn(adapters, (1.0, 0.0, 0.0)), (1 + 2 / adapters) / 3
+        yield arrow.Drawn(adapters, (1.0, 0.0)), 1.0
+        yield arrow.Drawn(adapters, (1.0, 0.0), 1), 1 / adapters
 
 
 @symmetry("arrow-law")
@@ -286,13 +286,11 @@ def a_turn_of_inputs_and_signs_of_keys(case, rng):
 
 @road("arrow-law", rel=1e-6)
 def integrated_over_the_largest_foreign_score(case, _):
-    others, total = case.adapters - 1, 0.0
+    others, s = case.adapters - 1, case.strengths[case.fact]
     z = np.linspace(0, 12, 120_001)
     largest = others * 2 * stats.norm.pdf(z) * (2 * stats.norm.cdf(z) - 1) ** (others - 1)
-    for s in case.strengths:
-        beaten = 2 * stats.norm.sf((1 - s**2) * z)
-        total += np.sum((largest * beaten)[1:] + (largest * beaten)[:-1]) / 2 * (z[1] - z[0])
-    yield case, total / len(case.strengths)
+    beaten = largest * 2 * stats.norm.sf((1 - s**2) * z)
+    yield case, np.sum(beaten[1:] + beaten[:-1]) / 2 * (z[1] - z[0])
 
 
 def library(rng, experts, facts, spare=3):

@@ -48,7 +48,8 @@ networks, a state in the span may not suffice.
 
 References
 ----------
-Least norm by gradient descent: Gunasekar et al. (arXiv 1802.08246). Two hypotheses with the same
+States of the bridge that cluster in transformers that compose: Ye et al. (arXiv 2505.23653). Least
+norm by gradient descent: Gunasekar et al. (arXiv 1802.08246). Two hypotheses with the same
 data: Le Cam's method.
 """
 

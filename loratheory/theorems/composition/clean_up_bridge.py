@@ -85,7 +85,7 @@ class Case:
 
 
 def threshold(sharpness: int | float) -> float:
-    """Return the common coefficient above which two hops compose among three entities or more.
+    """Return the common coefficient above which exact edits of three entities or more compose.
 
     ValueError unless `sharpness` is positive.
     """

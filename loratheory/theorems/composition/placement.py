@@ -34,10 +34,11 @@ K_l^\top`. This gives the second form of :math:`w`. Let :math:`K` be the keys :m
 K_l` one below another. In units of :math:`\sqrt{\eta_l}` the edit is :math:`V K^+`. Hence it is the
 exact edit of least :math:`\sum_l \|\Delta_l\|_F^2 / \eta_l`. :math:`\square`
 
-**Implication.** Single-hop training stores a share of the fact in each layer. The share is
-proportional to the learning rate times the squared norm of the key there. Two-hop questions miss
-the shares that are stored before the bridge. They also use less of a later share if the latent key
-resembles the named key less. Higher learning rates in later layers help.
+**Implication.** Gradient descent stores a stated share of the fact in each layer; Adam, which
+trains the adapters of this package, stores other shares. In gradient descent the share is
+proportional to the learning rate times the squared norm of the key there. What carries over is the
+reading. Two-hop questions miss the shares that are stored before the bridge. They also use less of
+a later share if the latent key resembles the named key less.
 
 **Scope.** The theorem assumes fixed keys. In a trained network, updates of early reads change the
 keys of later reads. The Jacobians from different reads to the logits also differ there. A LoRA with
@@ -110,8 +111,10 @@ adapter has (``thm:invisible-placement``).
 
 References
 ----------
-Minimum-norm interpolation: Penrose (1956). Edits trained on multi-hop data: Yao et al. (CaKE, arXiv
-2503.16356), Zhang et al. (IFMET, arXiv 2410.06331); portability: Yao et al. (arXiv 2305.13172).
+Minimum-norm interpolation: Penrose (1956). Compositions of stored functions, learned from easy and
+hard examples: Wang et al. (arXiv 2505.23683). Edits trained on multi-hop data: Yao et al. (CaKE,
+arXiv 2503.16356), Zhang et al. (IFMET, arXiv 2410.06331); portability: Yao et al. (arXiv
+2305.13172).
 
 ============================================================
 
@@ -629,7 +632,7 @@ Test = Callable[[Placed], bool]
 
 
 def share_needed(first: int | float, second: int | float) -> float:
-    """Return the share that ρ must exceed for two hops to compose.
+    """Return the share ρ of an exact edit, after the bridge, that two hops must exceed.
 
     `first` is the coefficient c₁ and `second` is c₂, both above 0.
     """
@@ -664,6 +667,11 @@ def composing(case: Placements) -> float:
 def bound_hidden(case: Placements) -> float:
     """Return min(q, 1 − q), q being the fraction of the case's placements that compose."""
     return min(composing(case), 1 - composing(case))
+
+
+def branch_hidden(case: Placements) -> str:
+    """Return whether more or fewer than half of the placements compose."""
+    return "most" if composing(case) > 1 / 2 else "few"
 
 
 def _composes(model: Placed) -> bool:

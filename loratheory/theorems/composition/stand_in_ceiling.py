@@ -252,5 +252,6 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         "disagreeing stand-ins",
         "_disagreeing",
         bound=lambda case: min(1.0, case.signals / len(case.answers)),
+        branch=lambda case: "some" if case.signals < len(case.answers) else "all",
     ),
 )

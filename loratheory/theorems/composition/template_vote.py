@@ -70,7 +70,7 @@ WEIGHTS = "adapters merged with the coefficients of the case"
 def overlap_needed(
     adapters: int, coefficient: int | float, rest: Literal["habit", "own"] = "habit"
 ) -> float:
-    """Return the share of each adapter's solutions above which the shared step wins.
+    """Return the share of each exactly fitted adapter's solutions above which the shared step wins.
 
     A result of 1 or more means that it never does. `rest` says what the other solutions do: as the
     base (``"habit"``), or each adapter its own (``"own"``). ValueError unless `adapters` is 1 or

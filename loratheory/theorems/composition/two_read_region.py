@@ -146,7 +146,8 @@ In the reads of this theorem, a target of logit 0 does not lead.
 
 References
 ----------
-weight disentanglement: arXiv 2305.12827.
+weight disentanglement: arXiv 2305.12827. Features that are nearly linear in interpolated weights:
+Zhou et al. (cross-task linearity), ICML 2024, arXiv 2402.03660.
 
 ============================================================
 
@@ -329,7 +330,7 @@ def margin(coefficients: Sequence[float], pattern: Pattern = "overwrite") -> flo
 
 
 def threshold(hops: int, pattern: Pattern = "overwrite") -> float:
-    r"""Return the common coefficient above which a question of K edited hops gets the new answer.
+    r"""Return the common coefficient above which K exact linear edits give the new answer.
 
     It is the root of :math:`c^K + c = 1` for ``overwrite``, that with K - 1 in place of K for ``new
     subject``, 1/2 for ``overwrite both`` and 0 for ``new facts``. ValueError if `hops` is below 1.
@@ -351,7 +352,7 @@ def threshold(hops: int, pattern: Pattern = "overwrite") -> float:
 def strength_needed(
     hops: int, adapters: int, pattern: Pattern = "overwrite", rule: Rule = "mean"
 ) -> float:
-    """Return the strength that all edits must exceed for a merge of them to answer K hops.
+    """Return the strength that all linear edits must exceed for a merge to answer K hops.
 
     An edit of strength 1 replaces the old fact exactly; `rule` sets the merge's coefficients.
 
@@ -364,7 +365,7 @@ def strength_needed(
 
 
 def window(hops: int, adapters: int, pattern: Pattern = "overwrite") -> tuple[float, float]:
-    r"""Return between which margins edits survive the mean of adapters but do not compose.
+    r"""Return between which margins linear edits survive a mean of adapters but do not compose.
 
     A margin is that of a fact with its adapter alone, in units of the deficit before the edit; both
     ends are equal where there is no window. Strength :math:`s` gives the margin :math:`2s - 1`, so
@@ -557,7 +558,7 @@ def least_margin(
 
 
 def safe_threshold(hops: int, interference: int | float, pattern: Pattern = "overwrite") -> float:
-    """Return the common coefficient of K hops above which the new answer is safe.
+    """Return the common coefficient of K exact linear edits above which their answer is safe.
 
     It is ``inf`` if none up to 1 is; `interference` is the ε that is allowed at each read.
     """

@@ -54,7 +54,8 @@ others up to about :math:`N < rd / (2 \ln M)` facts, and only if :math:`r > 2 \l
 References
 ----------
 Isserlis (1918); Nichani, Lee and Bietti (2025), arXiv:2412.06538; Barnfield et al. (2026),
-arXiv:2605.05189.
+arXiv:2605.05189; Giorlandino, Maillard and Goldt (2026), arXiv:2605.10795 (sharp capacity of a
+linear memory).
 """
 
 import math
@@ -224,7 +225,8 @@ class Library:
 def merged_crosstalk(facts: int, adapters: int, width: int, rank: int) -> float:
     """Return the variance of an unstored output's score at an unstored key in a sum of adapters.
 
-    It is that of one adapter with all `facts`, however many `adapters` share them.
+    Factors and embeddings are random, as in `routed_crosstalk`. It is that of one adapter with all
+    `facts`, however many `adapters` share them.
     """
     # as if each adapter held all facts and only one of them acted
     return routed_crosstalk(facts * adapters, adapters, width, rank)
@@ -233,8 +235,8 @@ def merged_crosstalk(facts: int, adapters: int, width: int, rank: int) -> float:
 def routed_crosstalk(facts: int, adapters: int, width: int, rank: int) -> float:
     """Return the variance of an unstored output's score at an unstored key in one adapter of many.
 
-    The `adapters` share the `facts` evenly, and a router lets only one of them act. Embeddings are
-    Gaussian N(0, 1/d), d being `width`.
+    The `adapters` share the `facts` evenly, and a router lets only one of them act. Its frozen
+    factor is Gaussian N(0, 1/r), and embeddings are Gaussian N(0, 1/d), d being `width`.
     """
     if adapters < 1:
         message = f"{adapters} adapters hold no facts: give at least 1"

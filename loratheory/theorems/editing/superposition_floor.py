@@ -70,7 +70,7 @@ class Case:
 
 
 def least_crosstalk(facts: int, rank: int) -> float:
-    """Return (N - r)/(r (N - 1)), the least mean squared cross-talk, or 0 if negative."""
+    """Return (N - r)/(r (N - 1)), or 0: the least mean cross-talk of facts that each answer 1."""
     if rank < 1:
         message = f"an update of rank {rank} answers nothing: give a rank of at least 1"
         raise ValueError(message)

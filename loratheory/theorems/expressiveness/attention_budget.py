@@ -22,12 +22,21 @@ Further, :math:`N (I - P_K) = (W_Q + \Delta_Q)^\top \Delta_K (I - P_K)` has rank
 and so has :math:`(I - P_Q) N`. A projection does not enlarge the error, which gives the last two
 values. :math:`\square`
 
-*When the bound is met.* Suppose both factors are square and invertible. Then they are a linear
-network of two layers, and ``thm:depth-budget`` attains the bound. As :math:`\sigma_{d+1} = 0`, half
-the width as rank reaches every form. The bound is also met if :math:`R \ge h`. Replace both factors
-by :math:`U` and :math:`V`, where :math:`U^\top V` is the rank-:math:`h` truncation of :math:`T`.
-The error is then :math:`\sigma_{h+1}(T)`, and no other value is larger. For the first value this is
-:math:`\sigma_{2R+1}(T - M) \le \sigma_{2h+1}(T - M) \le \sigma_{h+1}(T)`, by Weyl.
+**Corollary (attained budget).** Some updates meet the attention budget in three cases: both weights
+are square and invertible, or R is at least h, or only ignored inputs get other scores. The last
+case supposes weights of full row rank and a target of rank at most h. The change of the form is
+zero on all inputs that W_K reads, or on all that W_Q reads.
+
+Square and invertible weights are a linear network of two layers, and ``thm:depth-budget`` attains
+the bound. As :math:`\sigma_{d+1} = 0`, half the width as rank reaches every form. If :math:`R \ge
+h`, replace both weights by :math:`U` and :math:`V`, where :math:`U^\top V` is the rank-:math:`h`
+truncation of :math:`T`. The error is then :math:`\sigma_{h+1}(T)`, and no other value is larger.
+For the first value this is :math:`\sigma_{2R+1}(T - M) \le \sigma_{2h+1}(T - M) \le
+\sigma_{h+1}(T)`, by Weyl. In the last case let :math:`(T - M) P_K = 0`. Then :math:`T P_K = M` has
+rank :math:`h`, so that the column space of :math:`T` is that of :math:`W_Q^\top`. Hence :math:`T -
+M = W_Q^\top Y`, and updating the keys alone truncates this matrix to rank :math:`R`. The error is
+:math:`\sigma_{R+1}(T - M)`, which is the third value. If :math:`P_Q (T - M) = 0`, update the
+queries.
 
 **Corollary (score-change rank).** Query and key weights of shape h × d get updates of ranks r_Q and
 r_K, both at most h. The score form then changes by a matrix of rank at most min(r_Q + r_K, d). If
@@ -69,25 +78,28 @@ Zeng and Lee, arXiv:2310.17513 (2024).
 
 ============================================================
 
-Attention reach: the rank that leads a head's queries and keys to a wanted score form.
+Attention reach: the ranks that lead a head's queries and keys to a wanted score form.
 
 **Statement.** Take h × d query and key weights of full row rank h, and a score form N of rank at
-most h. Updates of rank at most R reach N exactly iff R is at least as large as each of three
-numbers. These are half the rank of N − W_QᵀW_K, the rank of N on the inputs that W_K ignores, and
-the rank of Nᵀ on the inputs that W_Q ignores.
+most h. Updates of ranks at most R_Q and R_K reach N exactly iff R_Q ≥ ρ_Q, R_K ≥ ρ_K and R_Q + R_K
+≥ c. Here c is the rank of N − W_QᵀW_K. The rank of N on the inputs that W_K ignores is ρ_K, and
+that of Nᵀ on the inputs that W_Q ignores is ρ_Q.
 
 Let :math:`Q, K \in \mathbb{R}^{h \times d}` have full row rank. Let :math:`D = N - Q^\top K` have
 rank :math:`c`. Let :math:`\rho_K` be the rank of :math:`N` on :math:`\ker K`, and :math:`\rho_Q`
 that of :math:`N^\top` on :math:`\ker Q`. Then :math:`(Q + \Delta_Q)^\top (K + \Delta_K) = N` for
-some updates of rank at most :math:`R`
+some updates of ranks at most :math:`R_Q` and :math:`R_K`
 
-.. math:: \text{iff}\quad \operatorname{rank} N \le h \quad\text{and}\quad
-    R \ge \max\bigl(\lceil c/2 \rceil,\; \rho_K,\; \rho_Q\bigr).
+.. math:: \text{iff}\quad \operatorname{rank} N \le h, \quad R_Q \ge \rho_Q, \quad
+    R_K \ge \rho_K \quad\text{and}\quad R_Q + R_K \ge c.
+
+With equal ranks this is :math:`R \ge \max(\lceil c/2 \rceil, \rho_K, \rho_Q)`. If the queries
+may have :math:`s` more, the keys need :math:`\max(\lceil (c - s)/2 \rceil, \rho_K, \rho_Q - s)`.
 
 **Proof.** *Needed.* A product of factors with :math:`h` rows has rank at most :math:`h`. The matrix
-:math:`D = \Delta_Q^\top (K + \Delta_K) + Q^\top \Delta_K` has rank at most :math:`2R`. On
-:math:`\ker K`, :math:`N` equals :math:`(Q + \Delta_Q)^\top \Delta_K`, so :math:`\rho_K \le R`.
-Likewise :math:`\rho_Q \le R`.
+:math:`D = \Delta_Q^\top (K + \Delta_K) + Q^\top \Delta_K` has rank at most :math:`R_Q + R_K`. On
+:math:`\ker K`, :math:`N` equals :math:`(Q + \Delta_Q)^\top \Delta_K`, so :math:`\rho_K \le R_K`.
+Likewise :math:`\rho_Q \le R_Q`.
 
 *Enough.* We lower :math:`c` by one rank at a time. A *step* replaces :math:`Q` by :math:`Q + z
 m^\top`. It leaves :math:`\rho_K` as it is. Let :math:`\mathcal Z` be the space of all :math:`z` for
@@ -117,8 +129,8 @@ dimension is lost to the condition :math:`\beta(z, w) = 0` or, if :math:`\beta(z
 because the multiples of :math:`m` are mapped to 0. So a step that lowers :math:`c` by one also
 lowers :math:`\rho_Q` by one, or leaves it at 0.
 
-*All steps.* Take steps until :math:`R` of them are taken or :math:`c = \rho_K`. In both cases
-:math:`c \le R` and :math:`\rho_Q = 0` at the end. In the second case this is because :math:`c =
+*All steps.* Take steps until :math:`R_Q` of them are taken or :math:`c = \rho_K`. In both cases
+:math:`c \le R_K` and :math:`\rho_Q = 0` at the end. In the second case this is because :math:`c =
 \rho_K` means :math:`\mathcal Z = 0`, and :math:`\mathcal Z_0` has at least :math:`\rho_Q`
 dimensions. With the new queries :math:`Q`, the matrix :math:`D^\top = N^\top - K^\top Q` vanishes
 on :math:`\ker Q`, as :math:`N^\top` does there. So :math:`D = Q^\top Y` for some :math:`Y` of rank
@@ -129,8 +141,9 @@ needs half a rank for each new direction among the inputs that it reads. A sum o
 of rank :math:`R` has the rank :math:`kR` for queries and for keys.
 
 **Scope.** The theorem does not say how near updates come to a form that they do not reach. For that
-``thm:attention-budget`` gives a floor, from the same three ranks and the head size. Without full
-row rank, some forms can be approached by ever larger updates of this rank, but not reached.
+``thm:attention-budget`` gives a floor, from the same three ranks and the head size. Full row rank
+is needed: without it, some forms can be approached by ever larger updates of these ranks, but not
+reached (a control).
 
 References
 ----------
@@ -155,7 +168,7 @@ from loratheory.toy import AttentionHead
 SENSE = "lower"
 SOURCE = "Zeng and Lee (2024); narrow heads: own"
 USES = ("thm:depth-budget",)
-UNSEEN = "met for certain only by square factors or where R reaches the head size"
+UNSEEN = "met for certain only in the three cases of thm:attained-budget"
 
 RANK = "rank(update) <= R of queries and of keys"
 NOTHING = 1e-12  # of the largest: a singular value below it is zero
@@ -200,34 +213,30 @@ def ignored(weight: Array) -> Array:
     return _annihilated(weight, NOTHING * spectral_norm(weight))
 
 
-def bound(case: Case) -> float:
-    """Return the largest of the statement's four singular values, for the case's M, T, R and h."""
-    target, floors = case.target, [0.0]
+def floors(case: Case) -> dict[str, float]:
+    """Return the statement's four singular values by name; those beyond all ranks are left out."""
+    target, found = case.target, {}
     # each bounds the form by a rank: of the change, of the head, of ignored inputs
-    for matrix, first in (
-        (target - case.form, 2 * case.rank),
-        (target, case.keys.shape[0]),
-        (target @ ignored(case.keys), case.rank),
-        (target.T @ ignored(case.queries), case.rank),
+    for name, matrix, first in (
+        ("change", target - case.form, 2 * case.rank),
+        ("head size", target, case.keys.shape[0]),
+        ("keys", target @ ignored(case.keys), case.rank),
+        ("queries", target.T @ ignored(case.queries), case.rank),
     ):
         if first < min(matrix.shape):
-            floors.append(float(array_namespace(matrix).linalg.svdvals(matrix)[first]))
-    return max(floors)
+            found[name] = float(array_namespace(matrix).linalg.svdvals(matrix)[first])
+    return found
 
 
-def attain_square(case: Case) -> Updates:
-    """Return updates of rank R that meet the floor of square factors, and wherever R is at least h.
+def bound(case: Case) -> float:
+    """Return the largest of the statement's four singular values, for the case's M, T, R and h."""
+    return max(floors(case).values(), default=0.0)
 
-    They treat the head as a linear network of two layers or, if R is at least h, replace both
-    factors.
-    """
-    h, d = case.keys.shape
-    # square factors can be steered as two linear layers; else both are replaced
-    if case.rank < h == d:
-        down, up = depth_budget.attain(case.layers)
-        return up.T, down
-    best, one = from_dense(case.target, h), eye(case.target, h)
-    return LowRank(one, best.up.T - case.queries), LowRank(one, best.down - case.keys)
+
+def branch(case: Case) -> str:
+    """Return the name of the largest of the four singular values."""
+    found = floors(case)
+    return max(found, key=lambda name: found[name], default="")
 
 
 def measure(case: Case, updates: Updates) -> float:
@@ -261,6 +270,73 @@ def _too_rich() -> tuple[Case, Updates]:
 
 
 CONTROLS = (Control("spend rank 3 on the keys where 1 is allowed", RANK, _too_rich),)
+
+
+# Where the floor is met
+
+ATTAINED = "one of the three cases of the statement (to attain the bound)"
+
+
+def draw_square(rng: np.random.Generator, size: int) -> Case:
+    """Draw square heads, ranks from h on, and targets that give other scores to ignored inputs."""
+    d, kind = int(rng.integers(2, min(size, 8) + 1)), int(rng.integers(4))
+    h = d if kind == 0 else int(rng.integers(1, d))
+    queries, keys = _frozen(rng, h, d)
+    keys = keys * 10.0 ** int(rng.integers(-6, 7))
+    form = queries.T @ keys
+    if kind < 2:
+        rank = int(rng.integers(h * kind, d + 1))
+        return Case(queries, keys, norm(form) / d * rng.standard_normal((d, d)), rank)
+    # what one weight reads is combined with inputs that the other one ignores
+    new = ignored((keys, queries)[kind - 2]) @ rng.standard_normal((d - h, h))
+    change = queries.T @ new.T if kind == 2 else new @ keys
+    target = form + change * (norm(form) / norm(change))
+    return Case(queries, keys, target, int(rng.integers(0, h)))
+
+
+def attain_square(case: Case) -> Updates:
+    """Return updates of rank R that meet the floor in the three cases of the corollary.
+
+    They treat a square head as a linear network of two layers or, if R is at least h, replace both
+    weights. Otherwise they update one of the two.
+    """
+    (h, d), linalg = case.keys.shape, array_namespace(case.keys).linalg
+    if case.rank < h == d:
+        down, up = depth_budget.attain(case.layers)
+        return up.T, down
+    if case.rank >= h:
+        best, one = from_dense(case.target, h), eye(case.target, h)
+        return LowRank(one, best.up.T - case.queries), LowRank(one, best.down - case.keys)
+    change, nothing = from_dense(case.target - case.form, case.rank), 0 * case.keys
+    updates = [LowRank(nothing[:, :0], nothing[:0, :])] * 2
+    # the weight that reads what the change combines with ignored inputs stays
+    if norm(change @ ignored(case.keys)) > norm(change.T @ ignored(case.queries)):
+        updates[1] = LowRank(linalg.pinv(case.queries.T) @ change.up, change.down)
+    else:
+        updates[0] = LowRank(linalg.pinv(case.keys.T) @ change.down.T, change.up.T)
+    return tuple(updates)
+
+
+def _attained(case: Case, _: Updates) -> bool:
+    (h, d), change = case.keys.shape, case.target - case.form
+    if case.rank >= h or not full_rows(case):
+        return case.rank >= h
+    ignores = norm(change @ ignored(case.keys)), norm(change.T @ ignored(case.queries))
+    alone = max(ignores) >= (1 - NOTHING) * norm(change)
+    return h == d or (alone and _rank(case.target, NOTHING * spectral_norm(case.target)) <= h)
+
+
+def _three_axes() -> tuple[Case, Updates]:
+    frozen = np.eye(2, 3)
+    case = Case(frozen, frozen, np.diag([2.0, 4.0, 3.0]), 1)
+    return case, adversary(case, np.random.default_rng(0))
+
+
+ASSUMPTIONS_SQUARE = ASSUMPTIONS | {ATTAINED: _attained}
+CONTROLS_SQUARE = (
+    *CONTROLS,
+    Control("other scores for all inputs", ATTAINED, _three_axes, "tight"),
+)
 
 # By which rank scores move
 
@@ -355,9 +431,13 @@ ROUNDING_REACH = 1e-9  # relative: a singular value below it is not counted
 
 @dataclass(frozen=True, eq=False)
 class Reached(AttentionHead):
-    """A frozen head, and the score form that is wanted of the adapted head."""
+    """A frozen head, and the score form that is wanted of the adapted head.
+
+    The update of the queries may have a rank that is larger than that of the keys by `surplus`.
+    """
 
     wanted: Float[Array, "d d"]
+    surplus: int = 0
 
     @property
     def room(self) -> float:
@@ -367,10 +447,17 @@ class Reached(AttentionHead):
 
 def draw_reach(rng: np.random.Generator, size: int) -> Reached:
     """Draw wanted forms that differ from QᵀK inside the row spaces, outside them, or both."""
-    d = int(rng.integers(1, min(size, 6) + 1))
-    h = int(rng.integers(1, d + 1))
+    d = int(rng.integers(2, min(size, 8) + 1))
+    h = d if rng.random() < 0.1 else int(rng.integers(1, d))
     queries, keys = _frozen(rng, h, d)
-    inner, *outer = rng.integers(0, h + 1, 3).tolist()
+    # the form changes most inside the row spaces, or on what queries or keys ignore
+    ranks, most = (
+        rng.integers(0, h + 1, 3) * (rng.random(3) < 0.2),
+        int(rng.choice([0, 1, 1, 2, 2])),
+    )
+    ranks[most] = rng.integers(1, h + 1)
+    inner, *outer = ranks.tolist()
+    surplus = (0, -1, 1)[most] * int(rng.integers(0, 3))
 
     def _low(columns: int, rank: int) -> Array:
         return orthonormal(rng, h, rank) @ orthonormal(rng, columns, rank).T
@@ -381,7 +468,7 @@ def draw_reach(rng: np.random.Generator, size: int) -> Reached:
         core = core * rng.integers(0, 2, h)
     left, right = (w + _low(d, rank) for w, rank in zip((queries, keys), outer, strict=True))
     factor = 10.0 ** int(rng.integers(-6, 7))
-    return Reached(queries, factor * keys, factor * left.T @ core @ right)
+    return Reached(queries, factor * keys, factor * left.T @ core @ right, surplus)
 
 
 def _rank(matrix: Array, room: float) -> int:
@@ -397,17 +484,34 @@ def _annihilated(matrix: Array, room: float) -> Array:
     return xp.linalg.svd(matrix)[2][_rank(matrix, room) :, :].T
 
 
-def rank_needed(change: int, keys: int, queries: int) -> int:
-    """Return max(⌈c/2⌉, ρ_K, ρ_Q), `change` being c, `keys` ρ_K and `queries` ρ_Q."""
-    return max((change + 1) // 2, keys, queries)
+def rank_needed(change: int, keys: int, queries: int, surplus: int = 0) -> int:
+    """Return the rank of both updates that leads weights of full row rank to a form of rank <= h.
+
+    This is max(⌈(c − s)/2⌉, ρ_K, ρ_Q − s), where `change` is c, `keys` ρ_K and `queries` ρ_Q. The
+    update of the queries may have a rank that is larger by s, the `surplus`.
+    """
+    return max((change - surplus + 1) // 2, keys, queries - surplus)
+
+
+def _counts(case: Reached) -> tuple[int, int, int]:
+    """Return c, ρ_K and ρ_Q of the statement."""
+    change = _rank(case.wanted - case.form, case.room)
+    # what the form reads where a frozen factor reads nothing must come from its update
+    keys = _rank(case.wanted @ ignored(case.keys), case.room)
+    return change, keys, _rank(case.wanted.T @ ignored(case.queries), case.room)
 
 
 def bound_reach(case: Reached) -> float:
-    """Return max(⌈c/2⌉, ρ_K, ρ_Q), the rank that the case's form asks of both updates."""
-    change = case.wanted - case.form
-    # what the form reads where a frozen factor reads nothing must come from its update
-    beyond = (case.wanted @ ignored(case.keys), case.wanted.T @ ignored(case.queries))
-    return float(rank_needed(*(_rank(matrix, case.room) for matrix in (change, *beyond))))
+    """Return max(⌈(c − s)/2⌉, ρ_K, ρ_Q − s), the rank that the form asks of the keys' update."""
+    return float(rank_needed(*_counts(case), case.surplus))
+
+
+def branch_reach(case: Reached) -> str:
+    """Return which of the three ranks is the largest."""
+    change, keys, queries = _counts(case)
+    ranks = {"change": (change - case.surplus + 1) // 2, "keys": keys}
+    ranks["queries"] = queries - case.surplus
+    return max(ranks, key=lambda name: ranks[name])
 
 
 def _step(case: Reached, rng: np.random.Generator) -> tuple[Array, Array] | None:
@@ -438,7 +542,7 @@ def attain_reach(case: Reached) -> Updates:
     """Return the proof's updates: the queries' lower the rank of N − QᵀK, the keys' ends it."""
     rng, now = np.random.default_rng(0), case
     first = LowRank(case.queries[:, :0], case.queries[:0, :])
-    for _ in range(int(bound_reach(case))):
+    for _ in range(int(bound_reach(case)) + case.surplus):
         if (step := _step(now, rng)) is None:
             break
         first = first + LowRank(step[0][:, None], step[1][None, :])
@@ -450,14 +554,14 @@ def attain_reach(case: Reached) -> Updates:
 
 
 def measure_reach(case: Reached, updates: Updates) -> float:
-    """Return the larger rank of the two updates; infinity where they do not lead to the form N."""
+    """Return the larger rank, less the surplus for the queries; infinity where N is not reached."""
     new, ranks = [], []
     for weight, low in zip((case.queries, case.keys), updates, strict=True):
         new.append(weight + low.dense())
         ranks.append(_rank(low.dense(), ROUNDING_REACH * norm(weight)))
     # an update that does not lead to the wanted form counts as no answer
     missed = norm(new[0].T @ new[1] - case.wanted) > case.room
-    return np.inf if missed else float(max(ranks))
+    return np.inf if missed else float(max(ranks[0] - case.surplus, ranks[1]))
 
 
 def rival_reach(case: Reached, rng: np.random.Generator) -> Updates:
@@ -472,7 +576,7 @@ def rival_reach(case: Reached, rng: np.random.Generator) -> Updates:
 
 def adversary_reach(case: Reached, rng: np.random.Generator) -> Updates:
     """Return updates of one rank less than the bound, fitted by alternating least squares."""
-    less = max(int(bound_reach(case)) - 1, 0)
+    less = max(int(bound_reach(case)) - 1 + min(case.surplus, 0), 0)
     return adversary(Case(case.queries, case.keys, case.wanted, less), rng)
 
 
@@ -488,7 +592,7 @@ def _too_rich_reach() -> tuple[Reached, Updates]:
 
 
 def _lost_row() -> tuple[Reached, Updates]:
-    # rank 1 of both only comes near this form: it would need infinite entries
+    # updates of rank 1 come near this form, c being 2 and both ρ being 1, but grow without limit
     wanted = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
     case = Reached(np.diag([1.0, 0.0, 0.0])[:2], np.eye(2, 3), wanted)
     return case, attain_reach(case)
@@ -509,6 +613,7 @@ THEOREM: Theorem[Case, Updates] = Theorem.of(
 )
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
+    THEOREM.clause("attained budget", "_square"),
     THEOREM.clause("score-change rank", "_change"),
     Theorem.of(__name__, "attention reach", "_reach"),
 )

@@ -46,6 +46,7 @@ from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, with_s
 from loratheory.theorems._arrays import (
     condition_number,
     disturb,
+    eye,
     fit_alternating,
     largest,
     norm,
@@ -109,8 +110,11 @@ def attain(case: Case) -> Updates:
 
 
 def measure(case: Case, updates: Updates) -> float:
-    """Return the spectral norm of the adapted network's product less the target."""
-    return spectral_norm(product_of(adapted(case.weights, updates)) - case.target)
+    """Return the spectral norm of the adapted network's outputs at all axes less the target's."""
+    outputs = eye(case.target, case.target.shape[1])
+    for layer in adapted(case.weights, updates):
+        outputs = layer @ outputs
+    return spectral_norm(outputs - case.target)
 
 
 def scale(case: Case) -> float:

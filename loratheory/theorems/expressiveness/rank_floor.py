@@ -122,6 +122,7 @@ Gillis and Glineur, arXiv 1012.0197.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -225,16 +226,20 @@ class Tasks:
         """Return the wanted outputs split into what the best matrix answers and what it misses."""
         if self.inputs is not None:
             return regression(*self.samples, 1e-8)._replace(condition=1.0)
-        # without data every task has white inputs: the best matrix is the mean
-        mean = self.mean
-        return Split(self.error(mean), mean, lambda answers: answers)
+        # without data every task has white inputs: the best matrix is the mean, and the variance
+        # around it follows from the distances of all pairs
+        missed = 0.0
+        for one, other in combinations(self.updates, 2):
+            missed += (one - other).norm ** 2 / len(self.updates) ** 2
+        return Split(missed, self.mean, lambda answers: answers)
 
     def error(self, adapter: LowRank) -> float:
         """Return the mean squared error over the tasks."""
-        if self.inputs is not None:
-            inputs, wanted = self.samples
-            return norm(adapter @ inputs - wanted) ** 2
-        return sum((adapter - task).norm ** 2 for task in self.updates) / len(self.updates)
+        missed = 0.0
+        for number, task in enumerate(self.updates):
+            low = adapter - task
+            missed += low.norm**2 if self.inputs is None else norm(low @ self.inputs[number]) ** 2
+        return missed / len(self.updates)
 
     @property
     def energy(self) -> float:

@@ -37,8 +37,8 @@ Packing floor: the overlap of row spaces that no library of adapters avoids.
 
 **Statement.** Take K >= 2 adapters of rank r in width n. The overlap of two adapters is the mean
 squared cosine of the r principal angles of their row spaces. Averaged over all pairs, the overlap
-is at least (Kr − n)/(n(K − 1)), or 0 if that is negative. If r divides n, some library attains
-this.
+is at least (Kr − n)/(n(K − 1)), or 0 if that is negative. Some library attains this if Kr ≤ n, and
+whenever r ≤ n/2 and K ≥ n/r + 2.
 
 Let :math:`P_i` project orthogonally onto the row space of adapter i. The overlap of two adapters is
 :math:`\operatorname{tr}(P_i P_j)/r`, the mean squared cosine of their principal angles. Then
@@ -47,18 +47,31 @@ Let :math:`P_i` project orthogonally onto the row space of adapter i. The overla
     \frac{1}{K(K-1)} \sum_{i \ne j} \frac{\operatorname{tr}(P_i P_j)}{r} \;\ge\;
     \max\Bigl(0, \frac{Kr - n}{n(K - 1)}\Bigr).
 
-Where the bound is positive, equality holds iff :math:`\sum_i P_i = (Kr/n)\, I`. So some pair has at
-least this overlap.
+Where the bound is positive, equality holds iff :math:`\sum_i P_i = (Kr/n)\, I`. Such row spaces are
+a *tight fusion frame*. So some pair has at least this overlap.
 
 **Proof.** The matrix :math:`S = \sum_i P_i` has rank at most n and trace :math:`Kr`. So
 :math:`\|S\|_F^2 \ge (\operatorname{tr} S)^2/n = (Kr)^2/n` by Cauchy–Schwarz on its eigenvalues,
 with equality iff all n eigenvalues are equal. On the other hand, :math:`\|S\|_F^2 = Kr + \sum_{i
-\ne j} \operatorname{tr}(P_i P_j)`, and no term of this sum is negative. *Attained.* If :math:`Kr
-\le n`, disjoint sets of axes have overlap 0. Otherwise let :math:`d = n/r`. Take K unit vectors
-:math:`f_i` of dimension d with :math:`\sum f_i f_i^\top = (K/d) I`, for example from cosines and
-sines of equally spaced angles. Let the row spaces be :math:`f_i \otimes \mathbb{R}^r`. All pairs of
-row spaces overlap equally if all pairs of the :math:`f_i` do. For :math:`K = d + 1` the corners of
-a simplex are an example. :math:`\square`
+\ne j} \operatorname{tr}(P_i P_j)`, and no term of this sum is negative. *Attained* if :math:`Kr \le
+n`, by disjoint sets of axes.
+
+*Attained* for :math:`\lambda = Kr/n \ge 2` *and* :math:`r \le n/2`. We fill a matrix with n rows
+and :math:`Kr` unit columns, row by row, so that the squares in each row add up to :math:`\lambda`.
+Put columns :math:`e_j` until less than 1 is missing in row j. If :math:`x > 0` is missing, put the
+two columns :math:`\sqrt{x/2}\, e_j \pm \sqrt{1 - x/2}\, e_{j+1}`. They give :math:`2 - x \le
+\lambda` to the next row. All rows are orthogonal. The columns that share a row are consecutive, and
+fewer than :math:`\lambda + 3`. So they are at most :math:`K \ge 2 \lambda` columns, and columns
+:math:`K` apart are orthogonal. Columns :math:`i, i + K, \dots, i + (r - 1) K` span the row space of
+adapter i.
+
+*The rest.* Let :math:`F` be the frames of a tight fusion frame side by side, so that :math:`F
+F^\top = \lambda I`. The rows that complete those of :math:`F / \sqrt\lambda` to an orthogonal
+matrix are, up to a factor, a tight fusion frame with the same r and K, of width :math:`Kr - n`
+(Naimark). If :math:`K \ge n/r + 2`, one of the two has :math:`\lambda \ge 2` and rank at most half
+the width. The orthogonal complements of a tight fusion frame are another one, of rank :math:`n -
+r`. These two steps decide all cases (Casazza et al.), and `tight_frames` follows them. If r divides
+n and :math:`Kr \ge n`, they end well. :math:`\square`
 
 **Implication.** Training for orthogonal row spaces helps as long as the ranks fit into the width.
 Beyond that, row spaces overlap, however they are turned. Unrelated row spaces have the overlap
@@ -68,15 +81,17 @@ strong and orthogonal. A sum with coefficients then keeps at most the share n/(K
 the row spaces are packed.
 
 **Scope.** Row spaces do not decide everything. An adapter may answer weakly where its row space
-overlaps another, and inputs may avoid the overlap. If r does not divide n, the floor need not be
-attained: two planes in three dimensions share a line.
+overlaps another, and inputs may avoid the overlap. Some libraries with fewer than n/r + 2 adapters
+cannot attain the floor: two planes in three dimensions share a line. Three planes in five
+dimensions cannot either.
 
 References
 ----------
 Welch (1974), for lines; Massey, Ruiz and Stojanoff (2010), "The structure of minimizers of the
-frame potential on fusion frames". That some pair overlaps by so much is the simplex bound of
-Conway, Hardin and Sloane (1996), "Packing lines, planes, etc."; Lemmens and Seidel (1973),
-"Equi-isoclinic subspaces".
+frame potential on fusion frames". Which tight fusion frames exist: Casazza, Fickus, Mixon, Wang and
+Zhou (2011), "Constructing tight fusion frames", Appl. Comput. Harmon. Anal. 30. That some pair
+overlaps by so much is the simplex bound of Conway, Hardin and Sloane (1996), "Packing lines,
+planes, etc."; Lemmens and Seidel (1973), "Equi-isoclinic subspaces".
 
 ============================================================
 
@@ -142,7 +157,6 @@ from loratheory.shapes import Float
 from loratheory.theorems._arrays import (
     beside,
     eye,
-    harmonic_frame,
     is_orthonormal,
     largest,
     nearest_columns,
@@ -301,10 +315,7 @@ SENSE_PACKING = "lower"
 SOURCE_PACKING = "Welch (1974) for lines; for subspaces the fusion frame potential"
 
 FRAMES = "orthonormal frames of row spaces of the stated rank"
-DIVIDES = (
-    "a rank that divides the width, or room for all row spaces at right angles "
-    "(to attain the bound)"
-)
+FUSED = "K r <= n, or a tight fusion frame of K spaces of rank r in width n (to attain the bound)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -325,12 +336,15 @@ Library = Float[Array, "k n r"]  # an orthonormal frame of each row space
 
 def draw_packing(rng: np.random.Generator, size: int) -> Packed:
     """Draw libraries that fit into the width, fill it, or exceed it many times."""
-    rank, blocks = rng.integers(1, size // 2 + 2, 2).tolist()
-    return Packed(int(rng.integers(2, 3 * blocks + 3)), rank, rank * blocks, np.zeros(1))
+    width = int(rng.integers(1, size + 2))
+    rank = int(rng.integers(1, max(1, width // int(rng.choice([1, 2, 2]))) + 1))
+    case = Packed(int(rng.integers(2, 3 * width // rank + 4)), rank, width, np.zeros(1))
+    # the few libraries that cannot attain the floor are drawn again
+    return case if _fused(case) else draw_packing(rng, size)
 
 
 def least_overlap(adapters: int, rank: int, width: int) -> float:
-    """Return the mean overlap that no library of this size avoids, as a share of the rank."""
+    """Return the mean overlap of row spaces that no library avoids, as a share of the rank."""
     return max(0.0, (adapters * rank - width) / (width * (adapters - 1)))
 
 
@@ -348,13 +362,48 @@ def measure_packing(case: Packed, library: Library) -> float:
 
 
 def attain_packing(case: Packed) -> Library:
-    """Return row spaces along the axes if these suffice, else the proof's, of cosines and sines."""
-    k, d = case.adapters, case.width // case.rank
-    # along the axes, or by harmonics of a circle: a tight frame of K vectors
-    vectors = np.eye(k, d) if k <= d else harmonic_frame(k, d).T
-    # each vector takes the place of one direction in a space of the rank's dimension
-    frames = np.kron(vectors[:, :, None], np.eye(case.rank))
-    return beside(case.like, frames)
+    """Return row spaces along the axes if these suffice, else the proof's tight fusion frame."""
+    return beside(case.like, tight_frames(case.adapters, case.rank, case.width))
+
+
+def tight_frames(adapters: int, rank: int, width: int) -> Library:
+    """Return frames of row spaces with projections of sum (Kr/n) I; ValueError if none exist.
+
+    If the ranks fit into the width, the row spaces are orthogonal to each other.
+    """
+    k, r, n, total = adapters, rank, width, adapters * rank
+    if total <= n:
+        return np.eye(total, n).reshape(k, r, n).swapaxes(1, 2)
+    if r == n:
+        return np.tile(np.eye(n), (k, 1, 1))
+    # neither these row spaces nor their orthogonal complements fill the width
+    if r > n or 2 * r > n > k * (n - r):
+        message = f"no {k} spaces of dimension {r} are a tight fusion frame in width {n}: take more"
+        raise ValueError(message)
+    if 2 * r > n:
+        return np.linalg.qr(tight_frames(k, n - r, n), mode="complete")[0][:, :, n - r :]
+    if total >= 2 * n:
+        return _fill_rows(total, n).reshape(n, r, k).transpose(2, 0, 1)
+    # Naimark's complement: what completes the rows of all frames side by side
+    rows = tight_frames(k, r, total - n).swapaxes(1, 2).reshape(total, total - n)
+    rest = np.linalg.qr(rows, mode="complete")[0][:, total - n :]
+    return (total / n) ** 0.5 * rest.reshape(k, r, n).swapaxes(1, 2)
+
+
+def _fill_rows(total: int, width: int) -> Float[Array, "n columns"]:
+    """Return the proof's matrix: unit columns, and orthogonal rows of energy total/width >= 2."""
+    frame, column, missing = np.zeros((width, total)), 0, total
+    # energies are counted in units of 1/width, so that they stay whole numbers
+    for row in range(width):
+        whole, part = divmod(missing, width)
+        frame[row, column : column + whole] = 1.0
+        column, missing = column + whole, total
+        if part:
+            x, pair = part / width, slice(column, column + 2)
+            frame[row, pair] = (x / 2) ** 0.5
+            frame[row + 1, pair] = (1 - x / 2) ** 0.5 * np.array([1.0, -1.0])
+            column, missing = column + 2, total - 2 * width + part
+    return frame
 
 
 def _turned(rng: np.random.Generator, case: Packed) -> Library:
@@ -392,10 +441,15 @@ def _frames(case: Packed, library: Library) -> bool:
     return tuple(library.shape) == shape and is_orthonormal(library)
 
 
-ASSUMPTIONS_PACKING = {
-    FRAMES: _frames,
-    DIVIDES: lambda case, _: case.width % case.rank == 0 or case.adapters * case.rank <= case.width,
-}
+def _fused(case: Packed) -> bool:
+    try:
+        attain_packing(case)
+    except ValueError:
+        return False
+    return True
+
+
+ASSUMPTIONS_PACKING = {FRAMES: _frames, FUSED: lambda case, _: _fused(case)}
 
 
 def _shorter() -> tuple[Packed, Library]:
@@ -404,13 +458,14 @@ def _shorter() -> tuple[Packed, Library]:
 
 
 def _planes() -> tuple[Packed, Library]:
-    # Two planes of three dimensions share a line, however they are turned.
-    return Packed(2, 2, 3, np.zeros(1)), np.stack([np.eye(3)[:, :2], np.eye(3)[:, 1:]])
+    # the floor is 1/10; a search ends at 1/8
+    case = Packed(3, 2, 5, np.zeros(1))
+    return case, adversary_packing(case, np.random.default_rng(0))
 
 
 CONTROLS_PACKING = (
     Control("frames half as long", FRAMES, _shorter),
-    Control("two planes in three dimensions", DIVIDES, _planes, "tight"),
+    Control("three planes in five dimensions", FUSED, _planes, "tight"),
 )
 
 
@@ -436,13 +491,13 @@ class Turned:
 
     rows: Float[Array, "t k n"]
     margins: Float[Array, " t"]
-    trials: int = 600
+    trials: int = 4000
 
 
 def energy(adapters: int, rank: int, width: int) -> float:
-    """Return the mean energy that foreign adapters add where the own answer has energy 1.
+    """Return the mean energy that adapters turned at random add where the own answer has energy 1.
 
-    The adapters, one of them the own, have this rank and all singular values 1.
+    They have this rank and all singular values 1. One of the `adapters` is the own.
     """
     return (adapters - 1) * rank / width
 
@@ -450,17 +505,17 @@ def energy(adapters: int, rank: int, width: int) -> float:
 def largest_library(
     width: int, margin: int | float, strength: int | float, tokens: int, failure: float
 ) -> int:
-    """Return how many adapters a sum may hold if an edit may fail with probability `failure`."""
+    """Return how many adapters turned at random a sum may hold, if an edit fails by this chance."""
     return 1 + math.floor(width * margin**2 / (2 * strength**2 * math.log(tokens / failure)))
 
 
 def draw_random(rng: np.random.Generator, size: int) -> Turned:
-    """Draw one to four other tokens, one to six adapters, and margins near what these add."""
-    t, k, n = int(rng.integers(1, 5)), int(rng.integers(1, 7)), int(rng.integers(1, size + 1))
+    """Draw one to 32 other tokens, one to six adapters, and margins near what these add."""
+    t, k, n = (int(rng.integers(1, most)) for most in (33, 7, size + 1))
     rows = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((t, k, n))
-    # margins of the order of what the foreign adapters add
-    spread = np.sqrt((rows**2).sum(axis=(1, 2)) / n)
-    return Turned(rows, spread * rng.uniform(0.3, 4, t))
+    # margins of the order of what the foreign adapters add, at times the same over all tokens
+    spread, alike = np.sqrt((rows**2).sum(axis=(1, 2)) / n), bool(rng.integers(2))
+    return Turned(rows, spread * rng.uniform(0.3, 4, 1 if alike else t))
 
 
 def bound_random(case: Turned) -> float:

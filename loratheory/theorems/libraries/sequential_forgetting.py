@@ -31,8 +31,9 @@ all facts at once, forgets nothing as long as the facts fit (``thm:rank-floor``)
 
 References
 ----------
-Evron et al., arXiv 2205.09588 (tasks with one common solution; Kaczmarz's method); tasks at random:
-arXiv 2604.13460. Orthogonal adapters: O-LoRA, arXiv 2310.14152.
+Closed forms of forgetting for linear models and random tasks: Lin, Ju, Liang and Shroff, ICML 2023,
+arXiv 2302.05836. Evron et al., arXiv 2205.09588 (tasks with one common solution; Kaczmarz's
+method); tasks at random: arXiv 2604.13460. Orthogonal adapters: O-LoRA, arXiv 2310.14152.
 """
 
 from collections.abc import Callable
@@ -49,7 +50,7 @@ from loratheory.theorems._sampling import SIGMAS
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "equal"
-SOURCE = "own; projections as in Evron et al. (2022)"
+SOURCE = "own variant of closed forms by Lin et al. (2023); projections: Evron et al. (2022)"
 
 RANDOM = "orthonormal keys in an adapter, those of different adapters in independent directions"
 FITTED = "adapters that each fit what earlier ones leave of their facts"

@@ -67,7 +67,7 @@ def coefficient(adapters: int, rule: Rule = "mean") -> float:
 
 
 def margin_needed(adapters: int, deficit: int | float, rule: Rule = "mean") -> float:
-    """Return the margin that an edit must exceed alone to survive a merge without interference."""
+    """Return the margin that an edit needs alone to survive a linear merge without interference."""
     return (1 / coefficient(adapters, rule) - 1) * deficit
 
 

@@ -39,6 +39,7 @@ Singhal et al. (FedEx-LoRA), arXiv:2410.09432; Wang et al. (FLoRA), arXiv:2409.0
 
 import math
 from dataclasses import dataclass
+from itertools import combinations
 from operator import mul
 
 import numpy as np
@@ -75,11 +76,15 @@ def factor_mean(case: Case) -> LowRank:
 
 
 def residual(case: Case) -> LowRank:
-    """Return the mean of the updates minus the factor mean: the covariance of the factors."""
-    mean = factor_mean(case)
-    # a covariance: the mean of products less the product of means
-    spread = [LowRank(low.up - mean.up, low.down - mean.down) for low in case.adapters]
-    return total(spread, case.weights)
+    """Return the mean of the updates minus the factor mean: the covariance of the factors.
+
+    With weights of sum 1 it is the sum over pairs of the products of their factors' differences.
+    """
+    parts, shares = [case.adapters[0]], [0.0]
+    for (w, one), (v, two) in combinations(zip(case.weights, case.adapters, strict=True), 2):
+        parts.append(LowRank(one.up - two.up, one.down - two.down))
+        shares.append(w * v)
+    return total(parts, shares)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:

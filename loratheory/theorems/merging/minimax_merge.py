@@ -1,10 +1,10 @@
-r"""Minimax merge: what several adapters can be promised at once, by any merge.
+r"""Minimax merge: what several adapters can be promised at once, by any linear merge.
 
-**Statement.** K adapters are merged, and each task has a mean squared error on its own inputs,
-under noise of size ε. For given weights of the tasks, the weighted mean of these errors has a floor
-that no merge undercuts. Take the weights with the largest floor. No merge keeps every task's error
-below this floor. If the least-squares merge at these weights is unique, none of its errors is above
-the floor.
+**Statement.** K adapters are merged into one matrix, and each task has a mean squared error on its
+own inputs, under noise of size ε. For given weights of the tasks, the weighted mean of these errors
+has a floor that no linear merge undercuts. Take the weights with the largest floor. No linear merge
+keeps every task's error below this floor. If the least-squares merge at these weights is unique,
+none of its errors is above the floor.
 
 Task :math:`i` asks for :math:`\Delta_i x` on inputs :math:`x` of second moments :math:`C_i`. The
 inputs arrive as :math:`x + \varepsilon z` with white noise :math:`z`. So a merge :math:`\Delta` has
@@ -36,13 +36,16 @@ more. Take three equal updates and a different fourth. The best merge gives the 
 weight, the mean gives it a quarter. A merge that interpolates nearly parallel inputs can grow
 without bound; a little noise (:math:`\varepsilon`) prevents this.
 
-**Scope.** The error is that of the worst task, averaged over its inputs. For the worst input see
+**Scope.** Only second moments of inputs and noise enter, so the floor is one of linear merges: a
+nonlinear one may use more of what is known about inputs. The error is that of the worst task,
+averaged over its inputs. For the worst input, and merges of any kind, see
 ``thm:data-free-floor``, for the mean over tasks ``thm:covariance-floor``.
 
 References
 ----------
 Sion (1958); the smallest enclosing ball: Elzinga and Hearn (1972). RegMean (arXiv 2212.09849) is
-the merge of equal weights.
+the merge of equal weights. Tasks' scores as quadratic functions of the merge's coefficients: Li et
+al. (MAP), ICLR 2025, arXiv 2406.07529.
 """
 
 from dataclasses import dataclass
@@ -84,7 +87,7 @@ class Case:
         k, size = len(self.updates), scale(self)
 
         def _negated(weights: Float[Array, " k"]) -> tuple[float, Float[Array, " k"]]:
-            errors = np.array(errors_of(self, (merge(self, weights),) * k)) / size
+            errors = errors_of(self, merge(self, weights)) / size
             return -float(weights @ errors), -errors
 
         # the floor is concave in the weights: ascent on the simplex finds its maximum
@@ -111,18 +114,18 @@ def seen(case: Case, weights: Float[Array, " k"]) -> Float[Array, "n n"]:
     return sum((float(w) * (x @ x.T) for w, x in zip(weights, case.inputs, strict=True)), noise)
 
 
-def errors_of(case: Case, merges: Merges) -> list[float]:
-    """Return e_i(Δ) for each task i, where Δ is the merge that ``merges[i]`` gives it."""
+def errors_of(case: Case, low: LowRank) -> Float[Array, " k"]:
+    """Return the error e_i of a merge for each task i, from the moments of inputs and noise."""
     errors = []
-    for low, wanted, x in zip(merges, case.wanted, case.inputs, strict=True):
+    for wanted, x in zip(case.wanted, case.inputs, strict=True):
         # noise on the inputs costs the energy of the whole update
         missed, size = norm(low @ x - wanted), case.noise * norm(low.dense())
         errors.append(missed**2 + size**2)
-    return errors
+    return np.array(errors)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw related or unrelated updates, either on all inputs or on some inputs under noise."""
+    """Draw related or unrelated updates, inputs of equal or unequal sizes, and noise or none."""
     k, (m, n) = int(rng.integers(1, 6)), rng.integers(1, min(size, 6) + 1, 2).tolist()
     magnitude, spread = 10.0 ** int(rng.integers(-6, 7)), float(rng.choice([0.1, 1.0]))
     # alike at first, so that a merge is worth something
@@ -131,17 +134,20 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     for _ in range(k):
         change = gaussian(rng, m, n, 1, spread * magnitude)
         updates.append(base + change * float(rng.uniform(0.1, 2)))
-    if rng.random() < 0.4:
+    if rng.random() < 0.2:
         return Case(tuple(updates), (np.eye(n),) * k)
-    inputs = tuple(orthonormal(rng, n, int(rng.integers(1, n + 1))) for _ in range(k))
-    return Case(tuple(updates), inputs, float(rng.uniform(0.1, 1)))
+    # without noise all inputs are seen, so that the best merge is unique
+    noise, inputs = float(rng.choice([0.0, rng.uniform(0.1, 1)])), []
+    for _ in range(k):
+        seen_inputs = int(rng.integers(1, n + 1)) if noise else n
+        sizes = 10.0 ** rng.uniform(-1, 0, seen_inputs)
+        inputs.append(orthonormal(rng, n, seen_inputs) * sizes)
+    return Case(tuple(updates), tuple(inputs), noise)
 
 
 def bound(case: Case) -> float:
     """Return the max over w of the min over merges of Σ w_i e_i, at the case's `weights`."""
-    best = merge(case, case.weights)
-    errors = errors_of(case, (best,) * len(case.updates))
-    return sum(float(w) * error for w, error in zip(case.weights, errors, strict=True))
+    return float(case.weights @ errors_of(case, merge(case, case.weights)))
 
 
 def attain(case: Case) -> Merges:
@@ -150,8 +156,22 @@ def attain(case: Case) -> Merges:
 
 
 def measure(case: Case, merges: Merges) -> float:
-    """Return the largest of the tasks' errors e_i."""
-    return max(errors_of(case, merges))
+    """Return the largest of the tasks' mean squared errors, averaged over inputs and noise.
+
+    Inputs x and noise z are drawn from finite laws with the moments of the statement: x is a column
+    of the task's inputs, and z an axis of either sign, both scaled to these moments.
+    """
+    worst = 0.0
+    for low, asked, inputs in zip(merges, case.updates, case.inputs, strict=True):
+        (n, count), error = inputs.shape, 0.0
+        noise = case.noise * n**0.5 * eye(inputs, n)
+        for j in range(count):
+            x = count**0.5 * inputs[:, j : j + 1]
+            # both signs of each axis, for each input, are equally likely
+            for noisy in (x + noise, x - noise):
+                error += norm(low @ noisy - asked @ x) ** 2 / (2 * n * count)
+        worst = max(worst, error)
+    return worst
 
 
 def scale(case: Case) -> float:

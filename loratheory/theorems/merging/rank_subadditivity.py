@@ -111,6 +111,11 @@ def _most_lost(case: Case) -> int:
     return min(case.rows, sum(case.ranks) - case.columns)
 
 
+def branch(case: Case) -> str:
+    """Return which of the two bounds the case asks for."""
+    return case.side
+
+
 def attain(case: Case) -> Library:
     """Return adapters whose sum has the least rank or, if the side is ``most``, the greatest."""
     lost = _most_lost(case) if case.side == "least" else max(0, case.rows - case.columns)

@@ -168,7 +168,7 @@ class Case:
 
 
 def false_alarm(facts: int, width: int, threshold: int | float) -> float:
-    """Return f(τ), the probability that a foreign query opens the gate, by the exact law.
+    """Return f(τ), how probably an independent query opens the gate of Gaussian keys.
 
     `facts` is n, from 1 to the `width` D, and `threshold` is τ.
     """
@@ -179,7 +179,7 @@ def false_alarm(facts: int, width: int, threshold: int | float) -> float:
 def largest_library(
     facts: int, width: int, threshold: int | float, hops: int, failure: float
 ) -> int | float:
-    """Return how many adapters gates tell apart at `hops` reads with probability ``1 - failure``.
+    """Return how many adapters of Gaussian keys gates tell apart, except with chance `failure`.
 
     This is the largest `k` with ``hops * (k - 1) * false_alarm <= failure``; ``inf`` if it exceeds
     every float.
@@ -290,7 +290,7 @@ class Responses:
 
 
 def exceedance(samples: int, order: int, rate: float) -> float:
-    """Return the probability that a gate's rate of false alarms exceeds `rate`.
+    """Return how probably a gate's rate of false alarms exceeds `rate`, on inputs of one law.
 
     Its threshold is the largest (`order` 1), second largest (2) and so on of `samples` responses.
     """
@@ -439,14 +439,14 @@ def _independent_vectors(squares: Array, width: int, shared: int) -> bool:
 
 
 def clean(adapters: int, facts: int, width: int, threshold: int | float, hops: int = 2) -> float:
-    """Return (1 − f)^(h(k−1)), a lower bound of the probability that no wrong gate opens."""
+    """Return (1 − f)^(h(k−1)), at Gaussian keys the least chance that no wrong gate opens."""
     return (1 - false_alarm(facts, width, threshold)) ** (hops * (adapters - 1))
 
 
 def largest_clean_library(
     facts: int, width: int, threshold: int | float, hops: int, failure: float
 ) -> int | float:
-    """Return the most adapters for which ``clean`` is at least ``1 - failure``.
+    """Return the most adapters of Gaussian keys for which ``clean`` is at least ``1 - failure``.
 
     The result is ``inf`` if it exceeds every float.
     """
@@ -455,9 +455,10 @@ def largest_clean_library(
 
 
 def interference(adapters: int, facts: int, width: int, threshold: int | float = 0.0) -> float:
-    """Return the mean energy that foreign adapters add to a read; threshold 0 is the plain sum.
+    """Return the mean energy that foreign adapters of Gaussian keys add to a read.
 
-    The right adapter's response has energy 1. The result is ``inf`` unless ``facts < width - 1``.
+    Threshold 0 is the plain sum. The right adapter's response has energy 1. The result is ``inf``
+    unless ``facts < width - 1``.
     """
     # moments of an inverse Wishart matrix exist only with room to spare
     spare = width - facts - 1

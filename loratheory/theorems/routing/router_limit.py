@@ -77,7 +77,8 @@ References
 ----------
 The mean as the least-squares estimate: any text. Jacobs, Jordan, Nowlan and Hinton (1991),
 "Adaptive mixtures of local experts", compare the error of a mixture with the mean error of single
-experts, as aims of training.
+experts, as aims of training. How many samples softmax gates take: Nguyen, Ho and Rinaldo, arXiv
+2503.03213.
 
 ============================================================
 
@@ -170,7 +171,7 @@ class Sample:
 
 
 def accuracy(adapters: int, strength: float, cosine: float = 0.0) -> float:
-    """Return P(K, s, ρ): how often the nearest key is that of the right adapter.
+    """Return P(K, s, ρ): how often in normal noise the nearest key is the right adapter's.
 
     `adapters` is K, `strength` s and `cosine` ρ; the integral is taken by quadrature.
     """
@@ -516,7 +517,4 @@ SOFT: Theorem[Mixing, Array] = Theorem.of(__name__, "soft routing", "_soft")
 
 INFORMATION: Theorem[Erring, Inputs] = Theorem.of(__name__, "router information", "_information")
 
-CLAUSES: tuple[Theorem[Any, Any], ...] = (
-    SOFT,
-    INFORMATION,
-)
+CLAUSES: tuple[Theorem[Any, Any], ...] = (SOFT, INFORMATION)

@@ -135,6 +135,11 @@ def bound(case: Case) -> float:
     return min(case.patterns / len(case.shown), 1.0)
 
 
+def branch(case: Case) -> str:
+    """Return whether there are patterns for some entities only, or for all."""
+    return "some" if case.patterns < len(case.shown) else "all"
+
+
 def measure(case: Case, rule: toy.Rule) -> float:
     """Return the share of prompts, over all worlds, that the rule answers right in some pattern."""
     # an oracle picks the gate pattern: one right prediction among them is enough

@@ -97,7 +97,8 @@ PANELS = {
 
 for panel, commands in PANELS.items():
     for command in commands:
-        app.command(rich_help_panel=panel)(spread_groups(command))
+        shared = _train.SHARED if command is _train.train else None
+        app.command(rich_help_panel=panel, epilog=shared)(spread_groups(command))
 data = typer.Typer(
     no_args_is_help=True,
     help="Write word problems or two-hop questions, split into training and test data.",

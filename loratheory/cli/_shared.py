@@ -143,7 +143,7 @@ def check_folder(output: Path, *, force: bool | None, json: Path | None) -> None
         refuse(f"--json {json} is the folder to write: name a file elsewhere")
     _check_parent(output)
     if output.exists() and not force:
-        forced = "choose another place, or add --force to replace an adapter"
+        forced = "choose another place, or add --force to replace it"
         refuse(f"{output} exists: {'name a new folder' if force is None else forced}")
 
 

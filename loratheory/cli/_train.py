@@ -1,26 +1,46 @@
 """``loratheory train`` and ``loratheory augment``: an adapter that others can combine."""
 
+import json
 import re
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Argument, Option
+from typer import Argument, Option, echo
 
 from loratheory.cli import _shared as out
+from loratheory.store import write_whole
 
 COUNT = "`fresh`: a new stand-in at each step. Or a number; 0 is standard training."
 RATE = "Learning rate. By default it is computed from the base model."
 HELD_OUT = "Number of stand-ins that only measure the adapter."
 AUGMENTED = "Add the examples in this folder, written by `augment`."
+OUTPUT = "Folder to write. Required for training."
+EXAMPLE = "Write an example plan to this file, to be edited. `-` is standard output."
+DRAFT = "Write PLAN with the two-hop templates made from its `bridge` to this file, to be edited."
+FORCE = "Replace an existing adapter or plan."
+# What the progress bar expects: steps of an ordinary training, and those that measuring is worth.
+USUAL_STEPS, MEASURING = 40, 12
+SHARED = """
+Two authors must share the base model and the spelling of the bridges, here of the countries. Each
+author writes down possible answers, or subjects, of the other's kind: here animals, or people. The
+authors need not share facts, templates, relations or training settings. If each author trains with
+half of the bridges only, two-hop accuracy falls from 95% to 85% (docs/how-to/train.md).
+"""
+MaybePlan = Annotated[Path | None, Argument(metavar="PLAN", help="A JSON file, as above.")]
+Folder = Annotated[Path | None, Option("-o", "--output", metavar="FOLDER", help=OUTPUT)]
 
 
 def train(
-    plan: Annotated[Path, Argument(metavar="PLAN", help="A JSON file, as above.")],
-    output: out.Output,
+    plan: MaybePlan = None,
+    output: Folder = None,
     *,
+    example: Annotated[Path | None, Option(metavar="FILE", help=EXAMPLE)] = None,
+    draft: Annotated[Path | None, Option(metavar="FILE", help=DRAFT)] = None,
     stand_ins: Annotated[str, Option(metavar="fresh|N", help=COUNT)] = "fresh",
     steps: Annotated[int, Option(min=1, help="Number of training steps.")] = 180,
     rank: Annotated[int, Option(min=1, help="Rank of the adapter's updates.")] = 8,
@@ -30,7 +50,7 @@ def train(
     augmented: Annotated[Path | None, Option(metavar="FOLDER", help=AUGMENTED)] = None,
     seed: out.Seed = 0,
     base: out.Base,
-    force: out.Force = False,
+    force: Annotated[bool, Option("--force", help=FORCE)] = False,
     json: out.Json = None,
 ) -> None:
     """Train an adapter that composes with adapters of other authors in two-hop questions.
@@ -46,61 +66,109 @@ def train(
 
     With a number (`--stand-ins 2`) stand-ins are trained adapters that take turns.
 
-    A plan is a JSON file:
+    A plan is a JSON file. `--example` writes one that works, and you replace its content by yours:
 
-    `{"facts": {"Zorvik": "Peru", …}, "templates": ["{} was born in", …], "two_hop_templates": ["The
-    country where {} was born has as its mascot the", …], "partner": {"hop": 2, "templates": ["The
-    mascot of {} is the", …], "answers": ["lion", "owl", …]}}`
+    `{"facts": {"Zorvik": "Peru", …}, "templates": ["{} was born in", …], "bridge": ["the country
+    where {} was born", …], "partner": {"templates": ["The mascot of {} is the", …], "answers":
+    ["lion", "owl", …]}}`
 
-    `"answers"` lists possible answers of a partner for hop 2. A partner for hop 1 needs made-up
-    `"subjects"` instead. Three keys are optional. `"held_out_templates"` and
-    `"held_out_two_hop_templates"` are for measurement only. `"replay"` lists prompts with answers
-    that should not change.
+    `"bridge"` lists phrases for what links the two facts, here the country. Two-hop templates are
+    the hop-2 templates about each phrase: "The mascot of the country where {} was born is the". The
+    last of three phrases or templates is held out, for measurement only. `--draft` writes the plan
+    with these two-hop templates, so that you can edit them.
 
-    Example: `loratheory train docs/plans/births.json -o births`
+    If your adapter is hop 2, `"partner"` has made-up `"subjects"` in place of `"answers"`. Optional
+    keys: `"two_hop_templates"` in place of `"bridge"`, `"held_out_templates"` and
+    `"held_out_two_hop_templates"`, and `"replay"`, prompts with answers that should not change.
+
+    The first line of the result says whether the adapter memorised its stand-ins.
+
+    Example: `loratheory train --example plan.json`
+
+    Example: `loratheory train plan.json -o births`
 
     Example: `loratheory train docs/plans/mascots.json --stand-ins 0 --layers 25-29 -o mascots`
 
     JSON: the adapter's card, which is also written as `adapter_card.json` in the folder.
     """
+    if example or (draft and plan):
+        _write_plan(example or draft, None if example else plan, force=force)
+        return
+    if plan is None or output is None:
+        out.refuse("train needs PLAN and -o FOLDER: name both, or write a plan with --example FILE")
     out.check_folder(output, force=force, json=json)
     from loratheory.adapters import write_adapter
     from loratheory.pretrained import load_plan, train_for_composition
     from loratheory.pretrained.augment import read_rows
+    from loratheory.pretrained.stand_ins import find_notes
 
     # whether the plan has enough words is known before the model is loaded
     content = load_plan(plan)
     count = _parse_stand_ins(stand_ins)
     content.check(count, held_out)
     how: Any = {"stand_ins": count, "steps": steps, "rank": rank, "rate": rate, "seed": seed}
-    how["held_out"] = held_out
-    how["layers"] = _parse_layers(layers) if layers is not None else None
+    how |= {"held_out": held_out, "layers": _parse_layers(layers) if layers else None}
     if augmented is not None:
         how["augmented"] = list(read_rows(augmented / "train.jsonl").items())
         # only what trains must be there
         if (augmented / "test.jsonl").exists():
             how["descriptions"] = list(read_rows(augmented / "test.jsonl").items())
     model = base.load()
-    with out.stages(held_out + (3 if count is None else count + 2)) as begin:
-        found = train_for_composition(model, content, begin=begin, **how)
+    for note in find_notes(model, content):
+        echo(f"loratheory: note: {note}", err=True)
+    # fresh stand-ins have as many steps as an ordinary training, or a few more
+    trained = [USUAL_STEPS] * (held_out + (1 if count is None else count))
+    with _steps([*trained, steps, MEASURING]) as (begin, tick):
+        found = train_for_composition(model, content, begin=begin, tick=tick, **how)
     write_adapter(found.adapter, output, force=force, card=found.card)
     if out.deliver(json, found.card):
-        says = {
-            share.what.removeprefix("two-hop, "): out.format_share(share) for share in found.shares
-        }
-        for who in ("with the held-out stand-in", "with a stand-in"):
-            if who in says:
-                out.say(f" {who}: {says[who]}", "Two-hop accuracy")
-        part, less = found.card["promise"].values()
-        out.say(
-            f" with a partner like the held-out stand-ins, two-hop accuracy is below "
-            f"{part:.0%} with a probability of at most {less:.0%}",
-            "Promise:",
-        )
-        columns = {"questions": "what", "right (95% interval)": out.format_share}
-        out.show(f"{output}: right answers among all tokens", columns, found.shares)
-        card = f"card: {output / 'adapter_card.json'}"
-        out.say(f" {found.card['drift']:.2f} nats per token on generic text; {card}", "Drift:")
+        _report(found, output)
+
+
+def _report(found: Any, output: Path) -> None:
+    """Print the verdict, what it rests on, and what the card promises."""
+    out.say(bold=found.card["verdict"])
+    part, less = found.card["promise"].values()
+    out.say(
+        f" with a partner like the held-out stand-ins, two-hop accuracy is below "
+        f"{part:.0%} with a probability of at most {less:.0%}",
+        "Promise:",
+    )
+    columns = {"questions": "what", "right (95% interval)": out.format_share}
+    out.show(f"{output}: right answers among all tokens", columns, found.shares)
+    card = f"card: {output / 'adapter_card.json'}"
+    out.say(f" {found.card['drift']:.2f} nats per token on generic text; {card}", "Drift:")
+
+
+def _write_plan(file: Any, plan: Path | None, *, force: bool) -> None:
+    """Write the example, or a plan with its two-hop templates, to a file or standard output."""
+    from loratheory.pretrained.stand_ins import EXAMPLE, complete_plan
+
+    text = EXAMPLE.read_text("utf-8")
+    if plan is not None:
+        text = json.dumps(complete_plan(plan), indent=2, ensure_ascii=False) + "\n"
+    if str(file) == "-":
+        echo(text, nl=False)
+        return
+    out.check_folder(file, force=force, json=None)
+    write_whole(file, text)
+    out.say(f"{file}: edit it, then run `loratheory train {file} -o FOLDER`.")
+
+
+@contextmanager
+def _steps(counts: Sequence[int]) -> Iterator[tuple[Callable[[str], None], Callable[[], object]]]:
+    """Show a bar of the steps of all stages; yield what begins a stage and what counts a step."""
+    left, end = list(counts), 0
+    with out.progress(count=sum(counts), unit="step") as bar:
+
+        def _begin(stage: str) -> None:
+            nonlocal end
+            # A stage may have fewer steps than expected, and none if its result is in the cache.
+            bar.total += bar.n - end
+            end = bar.n + left.pop(0)
+            bar.set_description(stage)
+
+        yield _begin, bar.update
 
 
 def _parse_stand_ins(text: str) -> int | None:

@@ -22,7 +22,13 @@ from loratheory.adapters import AdapterError
 from loratheory.adapters.peft_io import json_object, opened
 from loratheory.pretrained.metrics import first_tokens, next_token_logits, write_on
 from loratheory.pretrained.models import Model, ModelError, failure, read_json
-from loratheory.pretrained.stand_ins import REMEDY, are_texts, require_templates
+from loratheory.pretrained.stand_ins import (
+    REMEDY,
+    are_texts,
+    fill_template,
+    omit_genitives,
+    require_templates,
+)
 from loratheory.pretrained.train import identify_model
 from loratheory.store import cache_folder, content_hash, write_whole
 from loratheory.tasks.export import write_folder
@@ -310,8 +316,8 @@ def augment(
     Yao et al. (EMNLP 2023), "Editing Large Language Models", arXiv 2305.13172: portability.
     """
     types = read_entities() if things is None else things
-    fitting = _omit_genitives(templates)
-    asking = _omit_genitives(held_out_templates or templates)
+    fitting = omit_genitives(templates)
+    asking = omit_genitives(held_out_templates or templates)
     if not fitting and not answer_attributes:
         place, fact = "the facts", "every template has {}'s, where a description does not fit"
         raise failure(place, fact, "give a template with {} alone")
@@ -363,11 +369,6 @@ def augment(
             raise failure(place, fact, "give kinds of description that have some of your subjects")
         examples += _keep_silent(model, others, templates, silence, rng)
     return Augmentation(tuple(examples), tuple(held_out), tuple(found), rejected)
-
-
-def _omit_genitives(templates: Sequence[str]) -> list[str]:
-    """Leave out templates with "{}'s", which takes a name, but no description."""
-    return [text for text in templates if "{}'" not in text]
 
 
 def _combine(
@@ -435,12 +436,6 @@ def _explain(tried: Sequence[Resolved], kept: str) -> str:
 def _fill(resolved: Resolved, template: str, answer: str) -> Example:
     prompt = fill_template(template, resolved.description)
     return Example(prompt, answer, resolved.subject, resolved.kind, resolved.description)
-
-
-def fill_template(template: str, description: str) -> str:
-    """Return the template with a description for ``{}``, with a capital letter if it begins so."""
-    text = template.replace("{}", description)
-    return text[:1].upper() + text[1:] if template.startswith("{}") else text
 
 
 def _resolve(model: Model, kind: EntityType, subject: str) -> list[Resolved]:

@@ -164,6 +164,7 @@ def make_fresh_stand_ins(
     examples: Callable[[dict[str, str]], Examples],
     *,
     seed: Sequence[int],
+    tick: Callable[[], object] = lambda: None,
 ) -> FreshStandIns:
     """Return stand-ins of which each assignment of words to subjects is one.
 
@@ -178,6 +179,8 @@ def make_fresh_stand_ins(
         acts. Prompts and their order may not depend on the words.
     seed : sequence of int
         Determines all that is drawn; with the other arguments it names the values in the cache.
+    tick : callable
+        Called after each step, for progress bars.
 
     Returns
     -------
@@ -198,7 +201,7 @@ def make_fresh_stand_ins(
             shape = (len(texts.words), len(site.up))
             values[name] = torch.zeros(shape, device=site.up.device, requires_grad=True)
         family = FreshStandIns(texts, _sites(model, keys), values, examples)
-        _train_values(model, family, sizes, seed)
+        _train_values(model, family, sizes, seed, tick)
         return {name: value.detach().cpu().numpy() for name, value in values.items()}
 
     kept, _ = keep_tensors([identify_model(model), asdict(texts), list(seed), "fresh"], _make)
@@ -280,7 +283,11 @@ def _find_subjects(model: Model, texts: Texts) -> list[int]:
 
 
 def _train_values(
-    model: Model, family: FreshStandIns, sizes: Mapping[str, float], seed: Sequence[int]
+    model: Model,
+    family: FreshStandIns,
+    sizes: Mapping[str, float],
+    seed: Sequence[int],
+    tick: Callable[[], object],
 ) -> None:
     """Change the values until every assignment of words to subjects answers the prompts."""
     texts, prompts = family.texts, family.texts.prompts
@@ -299,3 +306,4 @@ def _train_values(
             for group in optimizer.param_groups:
                 group["lr"] = group["size"] * how.rate_at(number)
             step(trained, [prompts[row] for row in rows], tokens[asked])
+            tick()

@@ -6,9 +6,11 @@ have. Stand-in partners are made up so that any two disagree on everything, and 
 the adapter is trained. One more, held out, only measures the adapter.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +19,7 @@ import numpy as np
 from loratheory.adapters import Adapter
 from loratheory.pretrained.attach import attach
 from loratheory.pretrained.fresh import FreshStandIns, Texts, make_fresh_stand_ins
-from loratheory.pretrained.metrics import Share, measure_accuracy, measure_drift
+from loratheory.pretrained.metrics import Share, first_tokens, measure_accuracy, measure_drift
 from loratheory.pretrained.models import Model, failure, read_json
 from loratheory.pretrained.train import Examples, StandIn, Training, fit_rate, train_once
 from loratheory.store import content_hash
@@ -25,7 +27,15 @@ from loratheory.theorems.composition.promise_law import probability_of_less
 
 # What is measured with a stand-in that was active in training, and with one that was not.
 TRAINED, HELD_OUT = "two-hop, with a stand-in", "two-hop, with the held-out stand-in"
+PLACE = "the plan"  # of what is wrong with a plan, wherever it is from
 REMEDY = "`loratheory train --help` and `loratheory augment --help` show such files"
+# A plan to be edited: people, countries and mascots.
+EXAMPLE = Path(__file__).with_name("example_plan.json")
+# Two-hop accuracy with the held-out stand-in is far below that with one like those of the training
+# if it is lower by this much; with the latter this much is enough.
+FAR, ENOUGH = 0.2, 0.9
+OTHER_KEYS = ("answer_attributes", "bridge")  # of a plan's file, besides the fields of `Plan`
+LISTED = 8  # words in a note at most
 
 
 @dataclass(frozen=True)
@@ -82,18 +92,44 @@ class Plan:
         return [*fill(self.facts, self.templates), *self.replay]
 
     def check(self, stand_ins: int | None, held_out: int = 1) -> None:
-        """Raise `ModelError` if there are too few words for so many trained stand-ins to disagree.
+        """Raise `ModelError` if the plan cannot be learned, or only without reading a prompt.
 
-        None stands for a fresh stand-in at each step, of which none is trained.
+        There must be words enough for so many trained stand-ins to disagree. None stands for a
+        fresh stand-in at each step, of which none is trained.
         """
         most, trained = len(self.partner_answers), stand_ins or 0
         # With a single answer every fresh stand-in would be the same.
         least = max(trained + held_out, 2)
         if trained < 0 or held_out < 1 or least > most:
             what = "answers of the partner" if self.partner.hop == 2 else "facts"
-            place, count = "the plan", f"{trained} stand-ins and {held_out} held out"
+            count = f"{trained} stand-ins and {held_out} held out"
             fact = f"{count} cannot all disagree on {most} {what}"
-            raise failure(place, fact, f"give more {what}, or ask for fewer stand-ins")
+            raise failure(PLACE, fact, f"give more {what}, or ask for fewer stand-ins")
+        answers = {*self.facts.values()}
+        if len(answers) == 1:
+            fact = f"every fact has the answer {min(answers)!r}, whatever the subject"
+            raise failure(PLACE, fact, "give facts with two answers or more")
+        # A chain of three hops would have two right answers, or the plan lists the bridges twice.
+        taken = {*self.facts} | (answers if self.partner.hop == 1 else set())
+        if both := taken.intersection(self.partner.words):
+            what = "answers" if self.partner.hop == 2 else "subjects"
+            fact = f"{min(both)!r} occurs in the facts and among the {what} of the partner"
+            raise failure(PLACE, fact, f"leave it out of one, or give other {what}")
+        self._check_templates()
+
+    def _check_templates(self) -> None:
+        """Raise `ModelError` if a template gives an answer away or asks for both hops at once."""
+        single = (*self.templates, *self.held_out_templates, *self.partner.templates)
+        two_hop = (*self.two_hop_templates, *self.held_out_two_hop_templates)
+        words = dict.fromkeys([*self.facts, *self.facts.values(), *self.partner.words])
+        for text, word in product((*single, *two_hop), words):
+            if re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text):
+                fact = f"the template {text!r} contains {word!r}, a subject or an answer"
+                raise failure(PLACE, fact, "write {} for the subject, and no answer")
+        for text in two_hop:
+            if text in single:
+                fact = f"{text!r} is a template of single facts and of two-hop questions"
+                raise failure(PLACE, fact, "give a two-hop template that asks for both hops")
 
     @property
     def partner_subjects(self) -> list[str]:
@@ -149,6 +185,32 @@ def load_plan(file: str | Path) -> Plan:
     """Return the plan in a JSON file, whose keys are the fields of `Plan` and `Partner`.
 
     In the file the partner's words are ``answers`` if its hop is 2, and ``subjects`` if it is 1.
+    Phrases for the ``bridge`` may take the place of two-hop templates, see `complete_plan`.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read or a field is wrong; the message names the field.
+    """
+    content = complete_plan(file)
+    partner = content.pop("partner")
+    # What the base knows of the answers is for `augment` alone.
+    content.pop("answer_attributes", None)
+    content["replay"] = map(tuple, content.get("replay", ()))
+    # Tuples, so that nobody changes a plan whose hash names what was trained.
+    words = partner["answers" if partner["hop"] == 2 else "subjects"]
+    about = Partner(partner["hop"], tuple(partner["templates"]), tuple(words))
+    facts = content.pop("facts")
+    texts: dict[str, Any] = {key: tuple(value) for key, value in content.items()}
+    return Plan(facts, partner=about, **texts)
+
+
+def complete_plan(file: str | Path) -> dict[str, Any]:
+    """Return the content of a plan, with two-hop templates in place of phrases for the bridge.
+
+    A two-hop template is a hop-2 template about a phrase: "The mascot of {} is the" about "the
+    country where {} was born". The last of three phrases or more, and the last of three templates
+    or more, occur only in held-out templates.
 
     Raises
     ------
@@ -156,27 +218,57 @@ def load_plan(file: str | Path) -> Plan:
         If the file cannot be read or a field is wrong; the message names the field.
     """
     content = read_facts(Path(file))
-    partner = content.pop("partner", None)
-    if not isinstance(partner, dict) or partner.get("hop") not in (1, 2):
-        raise failure(file, "'partner' is no object whose 'hop' is 1 or 2", REMEDY)
-    kind = "answers" if partner["hop"] == 2 else "subjects"
-    if {*partner} != {"hop", "templates", kind}:
-        keys = f"'hop', 'templates' and {kind!r}"
-        fact = f"'partner' of hop {partner['hop']} needs exactly the keys {keys}"
-        raise failure(file, fact, REMEDY)
+    partner, phrases = content.get("partner"), content.pop("bridge", [])
+    if not isinstance(partner, dict):
+        partner = {}
+    kind, hop = ("answers", 2) if "answers" in partner else ("subjects", 1)
+    if {*partner} - {"hop"} != {"templates", kind} or partner.setdefault("hop", hop) != hop:
+        keys = ", ".join(sorted(partner)) or "none"
+        fact = f"'partner' of hop {partner.get('hop', hop)} has the keys {keys}"
+        remedy = "give it 'templates', and 'answers' if it is hop 2 or 'subjects' if it is hop 1"
+        raise failure(file, fact, remedy)
     words = partner[kind]
-    if not are_texts(words) or len({*words}) < len(words):
+    if not are_texts(words) or len({*map(str.strip, words)}) < len(words):
         raise failure(file, f"{kind!r} of the partner is no list of different words", REMEDY)
     require_templates(file, "templates of the partner", partner["templates"])
-    require_templates(file, "two_hop_templates", content.get("two_hop_templates"))
-    # What the base knows of the answers is for `augment` alone.
-    content.pop("answer_attributes", None)
-    content["replay"] = map(tuple, content.get("replay", ()))
-    # Tuples, so that nobody changes a plan whose hash names what was trained.
-    about = Partner(partner["hop"], tuple(partner["templates"]), tuple(words))
-    facts = content.pop("facts")
-    texts: dict[str, Any] = {key: tuple(value) for key, value in content.items()}
-    return Plan(facts, partner=about, **texts)
+    if phrases:
+        if "two_hop_templates" in content or "held_out_two_hop_templates" in content:
+            fact = "'bridge' is there, and two-hop templates, which it takes the place of"
+            raise failure(file, fact, "leave one of them out")
+        own = (content["templates"], content["held_out_templates"])
+        shown, kept = own if hop == 1 else hold_out(partner["templates"])
+        said, unsaid = hold_out(phrases)
+        content["two_hop_templates"] = _insert(said, shown)
+        content["held_out_two_hop_templates"] = _insert(unsaid, shown) + _insert(phrases, kept)
+        if not content["two_hop_templates"]:
+            fact = "every template of hop 2 has {}'s, where no phrase of 'bridge' fits"
+            raise failure(file, fact, "give a template with {} alone")
+    if "two_hop_templates" not in content:
+        fact = "there are neither 'two_hop_templates' nor phrases for the 'bridge'"
+        raise failure(file, fact, REMEDY)
+    require_templates(file, "two_hop_templates", content["two_hop_templates"])
+    return content
+
+
+def hold_out(texts: list[str]) -> tuple[list[str], list[str]]:
+    """Return texts to train with, and the last of three or more, which is only for measuring."""
+    return (texts[:-1], texts[-1:]) if len(texts) > 2 else (texts, [])
+
+
+def _insert(phrases: Sequence[str], templates: Sequence[str]) -> list[str]:
+    """Return every template about every phrase."""
+    return [fill_template(*pair) for pair in product(omit_genitives(templates), phrases)]
+
+
+def omit_genitives(templates: Sequence[str]) -> list[str]:
+    """Leave out templates with "{}'s", which takes a name, but no description."""
+    return [text for text in templates if "{}'" not in text]
+
+
+def fill_template(template: str, description: str) -> str:
+    """Return the template with a description for ``{}``, with a capital letter if it begins so."""
+    text = template.replace("{}", description)
+    return text[:1].upper() + text[1:] if template.startswith("{}") else text
 
 
 def read_facts(file: Path) -> dict[str, Any]:
@@ -190,10 +282,15 @@ def read_facts(file: Path) -> dict[str, Any]:
     content = read_json(file, REMEDY)
     facts, replay = content.get("facts"), content.get("replay", [])
     attributes = content.get("answer_attributes", {})
-    if unknown := {*content} - {*Plan.__dataclass_fields__, "answer_attributes"}:
+    if unknown := {*content} - {*Plan.__dataclass_fields__, *OTHER_KEYS}:
         raise failure(file, f"there is no field {min(unknown)!r}", REMEDY)
     if not isinstance(facts, dict) or not are_texts([*facts, *facts.values()]):
         raise failure(file, "'facts' is no object from subjects to answers", REMEDY)
+    names = set[str]()
+    for subject in map(str.strip, facts):
+        if subject in names:
+            raise failure(file, f"two facts have the subject {subject!r}", "leave one of them out")
+        names.add(subject)
     if not isinstance(replay, list) or not all(are_texts(x) and len(x) == 2 for x in replay):
         raise failure(file, "'replay' is no list of pairs of prompt and answer", REMEDY)
     if not isinstance(attributes, dict):
@@ -203,9 +300,12 @@ def read_facts(file: Path) -> dict[str, Any]:
         require_templates(file, "answer_attributes", [about_answer])
         require_templates(file, about_answer, templates)
     require_templates(file, "templates", content.get("templates"))
-    for key in ("held_out_templates", "held_out_two_hop_templates"):
+    for key in ("held_out_templates", "held_out_two_hop_templates", "bridge"):
         if content.get(key, []) != []:
             require_templates(file, key, content[key])
+    # With phrases the author has left it to us which templates are for measuring.
+    if content.get("bridge") and not content.get("held_out_templates"):
+        content["templates"], content["held_out_templates"] = hold_out(content["templates"])
     return content
 
 
@@ -217,7 +317,7 @@ def require_templates(place: str | Path, name: str, value: Any) -> None:
     for text in value:
         if text.count("{}") != 1:
             fact = f"{name!r} holds {text!r}, which has no single {{}} to fill in"
-            raise failure(place, fact, REMEDY)
+            raise failure(place, fact, "write {} once")
 
 
 def are_texts(values: Any) -> bool:
@@ -225,6 +325,58 @@ def are_texts(values: Any) -> bool:
     if not isinstance(values, list) or not values:
         return False
     return all(isinstance(x, str) and x.strip() for x in values)
+
+
+def find_notes(model: Model, plan: Plan) -> list[str]:
+    """Return what an author should know of a plan before training: what will not be learned.
+
+    Of each answer the first token is trained. It may begin other answers too, or be no whole word.
+    Raises `ModelError` if all answers begin with one token.
+    """
+    words, notes = [*dict.fromkeys([*plan.facts.values(), *plan.partner_answers])], list[str]()
+    tokens, cut, alike = first_tokens(model, words).tolist(), list[str](), list[str]()
+    for word, token in zip(words, tokens, strict=True):
+        if tokens.count(token) > 1:
+            alike.append(word)
+        if model.tokenizer.decode([token]).strip() != word.strip():
+            cut.append(word)
+    if alike:
+        fact = f"{_enumerate(alike)} begin like other answers, and only first tokens are trained"
+        notes.append(f"{fact}: give answers whose first tokens differ")
+    if cut:
+        fact = f"only the first token is trained, which is no whole word, of {_enumerate(cut)}"
+        notes.append(
+            f"{fact}: give answers of one token, or read what `loratheory generate` writes"
+        )
+    if not plan.held_out_two_hop_templates:
+        fact = "no two-hop template is held out, so accuracy is measured in templates of training"
+        notes.append(f"{fact}: give 'held_out_two_hop_templates', or three phrases for the bridge")
+    return notes
+
+
+def _enumerate(words: Sequence[str]) -> str:
+    """Return how many words there are, and the first of them."""
+    more = ", …" if len(words) > LISTED else ""
+    return f"{len(words)} answers ({', '.join(words[:LISTED])}{more})"
+
+
+def judge(shares: Iterable[Share], stand_ins: int | None) -> str:
+    """Return in words what two-hop accuracy with stand-ins says, and what to do about it."""
+    parts = dict[str, float]()
+    for share in shares:
+        parts[share.what] = share.part
+    text = "With a made-up partner that it never met, the adapter answers "
+    text += f"{parts[HELD_OUT]:.0%} of the two-hop questions"
+    if TRAINED not in parts:
+        return f"{text}. It was trained without stand-ins."
+    text += f"; with a stand-in like those of its training {parts[TRAINED]:.0%}"
+    if parts[TRAINED] - parts[HELD_OUT] > FAR and stand_ins:
+        return f"{text}: it memorised its stand-ins. Train with fresh stand-ins, not {stand_ins}."
+    if parts[TRAINED] - parts[HELD_OUT] > FAR:
+        return f"{text}: it relies on partners like its stand-ins. Take more steps or more facts."
+    if parts[TRAINED] < ENOUGH:
+        return f"{text}: it has not learned to use its partner. Take more steps or more facts."
+    return f"{text}: it uses what its partner says."
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,9 +395,9 @@ class Composed:
         What ``adapter_card.json`` holds: the `base`, the `subjects` of the facts, by which subject
         routing chooses adapters; its `hop` in a two-hop question; a content hash of the `plan`;
         `settings`, how many stand-ins, steps and further examples, the rank, the layers and the
-        seed; the shares as `measured`; a `promise`, the two-hop accuracy that a partner
-        exchangeable with the held-out stand-ins stays below with the given probability at most;
-        and the `drift` on generic text, in nats per token.
+        seed; the `verdict` of `judge`; the shares as `measured`; a `promise`, the two-hop accuracy
+        that a partner exchangeable with the held-out stand-ins stays below with the given
+        probability at most; and the `drift` on generic text, in nats per token.
     """
 
     adapter: Adapter
@@ -266,7 +418,8 @@ def train_for_composition(
     held_out: int = 1,
     augmented: Examples = (),
     descriptions: Examples = (),
-    begin: Callable[[str], None] = lambda _: None,
+    begin: Callable[[str], object] = lambda _: None,
+    tick: Callable[[], object] = lambda: None,
 ) -> Composed:
     """Train an adapter together with stand-ins, and measure it with one held out.
 
@@ -297,7 +450,10 @@ def train_for_composition(
     descriptions : sequence of (prompt, answer)
         Prompts that only describe their subject: the adapter's accuracy on them is portability.
     begin : callable
-        Called with the name of each stage as it begins: four, or ``stand_ins + 3``.
+        Called with the name of each stage as it begins: ``held_out + 3``, or ``stand_ins +
+        held_out + 2``.
+    tick : callable
+        Called after each step of a training.
 
     Returns
     -------
@@ -309,8 +465,8 @@ def train_for_composition(
     Raises
     ------
     ModelError
-        If the plan has too few words for so many stand-ins to disagree, the model lacks some of
-        the `layers`, or `steps` or `rank` is below 1.
+        If the plan fails `Plan.check`, the model lacks some of the `layers`, or `steps` or `rank`
+        is below 1.
     """
     plan.check(stand_ins, held_out)
     rate = fit_rate(model) if rate is None else rate
@@ -322,13 +478,14 @@ def train_for_composition(
         fact = f"layers {layers[0]} to {layers[1] - 1} are not all there"
         raise failure(model, fact, f"name some of the layers 0 to {depth - 1}")
     unseen, active = dict[int, Adapter](), list[StandIn]()
+    train = partial(train_once, model, tick=tick)
     for number in range((stand_ins or 0) + held_out):
         measures = number >= (stand_ins or 0)
         begin("held-out stand-in" if measures else f"stand-in {number + 1} of {stand_ins}")
         says = plan.partner_facts(number)
         theirs = fill(says, plan.partner.templates)
         usual = Training(rate=float(f"{1.5 * rate:.2g}"))
-        partner = train_once(model, [*theirs, *plan.replay], seed=(seed, 1, number), training=usual)
+        partner = train([*theirs, *plan.replay], seed=(seed, 1, number), training=usual)
         # Active in no training: these only measure.
         if measures:
             unseen[number] = partner
@@ -337,28 +494,27 @@ def train_for_composition(
     fresh = None
     if stand_ins is None:
         begin("fresh stand-ins")
-        fresh = make_fresh_stand_ins(model, plan.partner_texts, plan.shown_with, seed=(seed, 1))
+        about = (plan.partner_texts, plan.shown_with)
+        fresh = make_fresh_stand_ins(model, *about, seed=(seed, 1), tick=tick)
     begin("the adapter")
     examples = [*plan.examples, *augmented]
-    adapter = train_once(model, examples, seed=(seed, 0), training=how, stand_ins=fresh or active)
+    adapter = train(examples, seed=(seed, 0), training=how, stand_ins=fresh or active)
     begin("measuring")
     shares = _measure(model, plan, adapter, active, fresh, unseen, descriptions)
-    kind = "fresh" if stand_ins is None else stand_ins
-    settings: dict[str, Any] = {"stand_ins": kind, "steps": steps, "rank": rank, "seed": seed}
-    settings |= {"rate": rate}
+    settings: Any = {"steps": steps, "rank": rank, "seed": seed, "rate": rate}
+    settings |= {"stand_ins": "fresh" if stand_ins is None else stand_ins}
     settings |= {"layers": f"{layers[0]}-{layers[1] - 1}"} if layers else {}
     settings |= {"augmented": len(augmented)} if augmented else {}
+    [lowest] = [share.part for share in shares if share.what == HELD_OUT]
     card = {
         "base": adapter.info.base,
         "subjects": [*plan.facts],
         "hop": 3 - plan.partner.hop,
         "plan": content_hash(asdict(plan)),
         "settings": settings,
+        "verdict": judge(shares, stand_ins),
         "measured": list(map(asdict, shares)),
-        "promise": {
-            "two_hop": next(share.part for share in shares if share.what == HELD_OUT),
-            "probability_of_less": probability_of_less(held_out),
-        },
+        "promise": {"two_hop": lowest, "probability_of_less": probability_of_less(held_out)},
         "drift": measure_drift(model, [adapter])[0],
     }
     return Composed(adapter, shares, card)

@@ -306,6 +306,7 @@ def _train(
     how: Training,
     rng: np.random.Generator,
     stand_ins: Sequence[StandIn] | Partners,
+    tick: Callable[[], object] = lambda: None,
 ) -> tuple["Factors", list[float]]:
     """Return the factors after all steps, and the loss of each step."""
     if not examples:
@@ -327,6 +328,7 @@ def _train(
             factors.optimizer.param_groups[0]["lr"] = how.rate_at(len(losses))
             try:
                 losses.append(step(factors, *schedule.at(len(losses))))
+                tick()
             except TrainingError as error:
                 message = f"after {len(losses)} steps {error}"
                 raise TrainingError(message) from error
@@ -340,6 +342,7 @@ def train_once(
     seed: Sequence[int],
     training: Training | None = None,
     stand_ins: Sequence[StandIn] | Partners = (),
+    tick: Callable[[], object] = lambda: None,
 ) -> Adapter:
     """Return the adapter that `train_lora` makes from a seed, out of the cache if it is there.
 
@@ -356,6 +359,8 @@ def train_once(
         for 135M parameters in bfloat16.
     stand_ins : sequence of StandIn
         Adapters that act in training, one at each step, in turn.
+    tick : callable
+        Called after each step, for progress bars.
 
     Returns
     -------
@@ -371,7 +376,8 @@ def train_once(
     parts += [one.content for one in stand_ins] if isinstance(stand_ins, Sequence) else []
 
     def _make() -> dict[str, np.ndarray]:
-        return _train(model, examples, how, np.random.default_rng(list(seed)), stand_ins)[0].copy()
+        rng = np.random.default_rng(list(seed))
+        return _train(model, examples, how, rng, stand_ins, tick)[0].copy()
 
     tensors, name = keep_tensors(parts, _make)
     # A file has its modules in another order than the network.

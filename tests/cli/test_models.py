@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 from loratheory.adapters import Adapter, Info, merge, read_adapter, read_moments
 from loratheory.cli._advise import _read_questions
 from loratheory.diagnosis import layer_of
-from loratheory.pretrained import Training, attach, load_model
+from loratheory.pretrained import Training, attach, load_model, load_plan
 from loratheory.pretrained.attach import collect_inputs
 from loratheory.pretrained.methods import generate_text
 from loratheory.pretrained.metrics import batch
@@ -19,10 +19,10 @@ WORDS = ["red", "green", "blue", "one", "two"]
 PAIRS = [f"{a} {b}" for a in WORDS for b in WORDS]
 DATA = Path(__file__).parents[1] / "data"
 PLAN = {
-    "facts": {"red": "one", "green": "two", "blue": "one"},
-    "templates": ["{} one"],
-    "two_hop_templates": ["two {}"],
-    "partner": {"hop": 2, "templates": ["blue {}"], "answers": ["red", "green", "blue"]},
+    "facts": {"Ann": "one", "Bob": "two", "Cid": "one"},
+    "templates": ["{} is"],
+    "bridge": ["home of {}"],
+    "partner": {"templates": ["there {}"], "answers": ["red", "green", "blue"]},
 }
 FACTS = {
     "facts": {"red": "one", "green": "two"},
@@ -151,6 +151,25 @@ def test_augmented_examples_are_trained_on_and_their_test_is_asked(given, on):
     card = on("train", given / "plan.json", "-o", "a", "--augmented", "more", "--stand-ins", 0)
     assert card["settings"]["augmented"] == 1
     assert [one["total"] for one in card["measured"] if "portability" in one["what"]] == [1]
+
+
+@pytest.mark.usefixtures("on")
+def test_an_example_is_written_once_and_a_draft_trains_as_its_plan(given, run):
+    assert run("train", "--example", "mine.json")[0] == 0
+    load_plan("mine.json").check(None, 4)
+    Path("mine.json").write_text(json.dumps(PLAN))
+    for words in (("--example", "mine.json"), ("mine.json", "--draft", "mine.json")):
+        code, _, err = run("train", *words)
+        assert (code, err.count("\n")) == (2, 1)
+    code, out, _ = run("train", "mine.json", "--draft", "-")
+    assert json.loads(out)["two_hop_templates"] == ["there home of {}"]
+    assert run("train", "mine.json", "--draft", "mine.json", "--force")[0] == 0
+    assert load_plan("mine.json") == load_plan(given / "plan.json")
+    code, out, err = run("train", "mine.json", "-o", "a", "--steps", 2, "--model", given / "base")
+    card = json.loads(Path("a", "adapter_card.json").read_text())
+    assert (code, out.splitlines()[0]) == (0, card["verdict"])
+    # That there is no held-out template is said before the training.
+    assert err.count("note:") == 1
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import torch
 from language import small_model
 
 from loratheory.pretrained import (
+    Model,
     ModelError,
     Training,
     attach,
@@ -22,8 +23,10 @@ from loratheory.pretrained import (
     train_for_composition,
     train_lora,
 )
-from loratheory.pretrained.metrics import token_log_probs
+from loratheory.pretrained.fresh import STEPS
+from loratheory.pretrained.metrics import Share, token_log_probs
 from loratheory.pretrained.models import GENERIC
+from loratheory.pretrained.stand_ins import HELD_OUT, TRAINED, complete_plan, find_notes, judge
 from loratheory.pretrained.train import StandIn, fit_rate
 
 PLANS = Path(__file__).parents[2] / "docs" / "plans"
@@ -75,6 +78,104 @@ def test_what_stand_ins_say_by_hand(plan):
     assert before.two_hop_facts(before.partner_facts(2)) == {"Dan": "owl", "Eve": "owl"}
     assert after.examples[:2] == [("Ann is from", "Peru"), ("Bob is from", "Cuba")]
     assert len(after.examples) == 2 * 3 + 1
+
+
+PHRASES = ["the land of {}", "{}'s land", "where {} lives"]
+DRAFTED = {
+    # The partner is hop 2: its last template and the last phrase are held out; none fits "{}'s".
+    "answers": (
+        {"templates": ["{} is from"], "bridge": PHRASES},
+        {"templates": ["{} has", "{}'s is", "see {}:"], "answers": ["owl", "cat"]},
+        ["The land of {} has", "{}'s land has"],
+        ["Where {} lives has", "see the land of {}:", "see {}'s land:", "see where {} lives:"],
+    ),
+    # The author is hop 2, with two phrases, which both train.
+    "subjects": (
+        {"templates": ["{} has", "see {}:", "so {} is"], "bridge": PHRASES[:2]},
+        {"templates": ["{} is from"], "subjects": ["Dan", "Eve"]},
+        ["The land of {} has", "{}'s land has", "see the land of {}:", "see {}'s land:"],
+        ["so the land of {} is", "so {}'s land is"],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DRAFTED)
+def test_two_hop_templates_are_hop_2_templates_about_phrases(plan, tmp_path, kind):
+    fields, partner, trained, measured = DRAFTED[kind]
+    fields = {"facts": {"Ann": "Peru", "Bob": "Cuba"}, "partner": partner, **fields}
+    found = plan(fields)
+    assert found.partner.hop == (2 if kind == "answers" else 1)
+    assert [*found.two_hop_templates] == trained
+    assert [*found.held_out_two_hop_templates] == measured
+    assert len(found.templates) == (2 if kind == "subjects" else 1)
+    # What is written to be edited is the same plan.
+    assert plan(complete_plan(tmp_path / "plan.json")) == found
+
+
+GIVEN_AWAY = [
+    ({"facts": {"Ann": "Peru", "Bob": "Peru"}}, "every fact has the answer 'Peru'"),
+    ({"partner": {**AFTER["partner"], "answers": ["owl", "Ann"]}}, "'Ann' occurs in the facts"),
+    ({"templates": ["{} is not from Cuba but from"]}, "contains 'Cuba'"),
+    ({"two_hop_templates": ["the owl of {} is an"]}, "contains 'owl'"),
+    ({"held_out_two_hop_templates": ["{} has"]}, "of single facts and of two-hop questions"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), GIVEN_AWAY)
+def test_a_plan_that_needs_no_reading_is_refused(plan, change, message):
+    plan({**AFTER, "templates": ["{} is not from Cubans but from"]}).check(None)
+    with pytest.raises(ModelError, match=re.escape(message)):
+        plan({**AFTER, **change}).check(None)
+    # A hop-1 partner may have no subject among the facts of hop 2, nor among their answers.
+    for word in ("Peru", "owl"):
+        with pytest.raises(ModelError, match=f"{word!r} occurs in the facts"):
+            plan({**BEFORE, "partner": {**BEFORE["partner"], "subjects": ["Dan", word]}}).check(0)
+
+
+class Syllables:
+    """Two letters are a token."""
+
+    def __call__(self, text, **_):
+        """The code of the first letter, and one for the rest."""
+        return {"input_ids": [ord(text.strip()[0]), 0][: len(text.strip())]}
+
+    def decode(self, ids):
+        """The first letter."""
+        return chr(ids[0])
+
+
+def test_answers_of_which_the_first_token_says_too_little_are_named(plan, model):
+    reader = Model(model.network, Syllables())
+    partner = {**AFTER["partner"], "answers": ["o", "cat", "cow"]}
+    alike, cut, held_out = find_notes(reader, plan({**AFTER, "partner": partner}))
+    assert "(cat, cow)" in alike
+    assert "(Peru, Cuba, cat, cow)" in cut
+    assert "held_out_two_hop_templates" in held_out
+    facts = {"Ann": "P", "Bob": "C"}
+    clear = {**AFTER, "facts": facts, "partner": {**partner, "answers": ["o", "c"]}}
+    asked = {"held_out_two_hop_templates": ["which animal has {} at home"]}
+    assert find_notes(reader, plan({**clear, **asked})) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "stand_ins", "remedy"),
+    [
+        ((95, 76), None, None),
+        ((95, 74), None, "steps"),
+        ((95, 74), 2, "fresh"),
+        ((60, 50), None, "steps"),
+        ((None, 27), 0, None),
+    ],
+)
+def test_the_verdict_says_both_shares_and_what_to_do_where_they_are_far_apart(
+    right, stand_ins, remedy
+):
+    shares = []
+    for what, count in zip((TRAINED, HELD_OUT), right, strict=True):
+        shares += [] if count is None else [Share.of(what, count, 100)]
+    said = judge(shares, stand_ins)
+    assert all(f"{share.right}%" in said for share in shares)
+    assert [word for word in ("steps", "fresh") if word in said] == ([remedy] if remedy else [])
 
 
 @pytest.mark.parametrize("name", ["births", "mascots"])
@@ -138,6 +239,8 @@ WRONG = [
     ({"fact": {}}, "there is no field 'fact'"),
     ({"facts": {}}, "'facts' is no object from subjects to answers"),
     ({"facts": {"Ann": " "}}, "'facts' is no object"),
+    ({"facts": {"Ann": "Peru", "Ann ": "Cuba"}}, "two facts have the subject 'Ann'"),
+    ({"bridge": ["the land of {}"]}, "'bridge' is there, and two-hop templates"),
     ({"templates": []}, "'templates' is no list of prompt templates"),
     ({"templates": ["Ann is from"]}, "which has no single {}"),
     ({"two_hop_templates": ["{} and {}"]}, "which has no single {}"),
@@ -146,8 +249,9 @@ WRONG = [
         {"held_out_two_hop_templates": None},
         "'held_out_two_hop_templates' is no list of prompt templates",
     ),
-    ({"partner": {"hop": 2}}, "needs exactly the keys 'hop', 'templates' and 'answers'"),
-    ({"partner": {**PARTNER, "hop": 3}}, "no object whose 'hop' is 1 or 2"),
+    ({"partner": {"hop": 2}}, "'partner' of hop 2 has the keys hop; give it 'templates'"),
+    ({"partner": {**PARTNER, "hop": 1}}, "'partner' of hop 1 has the keys answers, hop,"),
+    ({"partner": []}, "'partner' of hop 1 has the keys none"),
     ({"partner": {**PARTNER, "answers": ["owl", "owl"]}}, "no list of different words"),
     ({"partner": {**PARTNER, "templates": []}}, "'templates of the partner'"),
     ({"replay": [["sky is"]]}, "'replay' is no list of pairs"),
@@ -198,16 +302,19 @@ def test_lessons_are_read_beside_the_plan_and_descriptions_are_asked_of_the_adap
 def test_fresh_stand_ins_are_about_the_partner_and_the_worst_of_the_held_out_ones_counts(
     plan, model, monkeypatch
 ):
-    made, stages, given = plan(AFTER), [], {}
+    made, stages, ticks, given = plan(AFTER), [], [], {}
     real = stand_ins.make_fresh_stand_ins
 
-    def _keep(model, texts, examples, *, seed):
-        given.update(texts=texts, seed=seed, family=real(model, texts, examples, seed=seed))
+    def _keep(model, texts, examples, *, seed, tick):
+        family = real(model, texts, examples, seed=seed, tick=tick)
+        given.update(texts=texts, seed=seed, family=family)
         return given["family"]
 
     monkeypatch.setattr(stand_ins, "make_fresh_stand_ins", _keep)
     how = {"steps": 5, "rate": 1e-3, "seed": 4, "held_out": 3}
-    found = train_for_composition(model, made, begin=stages.append, **how)
+    how |= {"begin": stages.append, "tick": lambda: ticks.append(len(stages))}
+    found = train_for_composition(model, made, **how)
+    assert [ticks.count(stage) for stage in range(7)] == [0, 3, 3, 3, STEPS, 3, 0]
     assert stages == ["held-out stand-in"] * 3 + ["fresh stand-ins", "the adapter", "measuring"]
     texts = given["texts"]
     assert (texts.subjects, texts.words) == (("Peru", "Cuba"), ("owl", "cat", "dog"))

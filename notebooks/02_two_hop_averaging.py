@@ -367,7 +367,7 @@ explore(needed, hops=IntSlider(2, min=1, max=6), adapters=IntSlider(2, min=1, ma
 # at a common coefficient $c$ (`thm:corner-law`). Step 3 is the case $m=-1$, $\delta_1+\delta_2=1$,
 # $I=1$. If the second derivatives along the coefficients are at most $\kappa_1$ and $\kappa_2$,
 # the lead differs from this by at most $\frac12(\kappa_1+\kappa_2)\,c(1-c)$. So four forward
-# passes foretell at which coefficient a question is answered. Two more passes, with half of each
+# passes predict at which coefficient a question is answered. Two more passes, with half of each
 # adapter alone, show how much the lead bends. We ask a small language model about Brixel, whose
 # country one adapter holds, and whose country's mascot the other one holds. If the model is not
 # installed, a message says how to install it.
@@ -391,7 +391,7 @@ def lead_of(logits, token):
 
 
 def compare(count: int = 11):
-    """The lead of the dolphin as measured, and as foretold from four and from six passes."""
+    """The lead of the dolphin as measured, and as predicted from four and from six passes."""
     if language_model is None:
         return None
     [token] = first_tokens(language_model, ["dolphin"])

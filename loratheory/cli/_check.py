@@ -39,7 +39,7 @@ def check(
 
     With `--facts` it also counts the right answers of the base model, of each adapter alone, of the
     mean and of the sum. Next to each count is the number that the theorems predict. For two
-    adapters it foretells the right answers at other coefficients.
+    adapters it predicts the right answers at other coefficients.
 
     If a hypothesis does not hold, the theorem makes no claim ("silent"). The output then names the
     hypothesis, and still shows the predicted and the measured number.
@@ -61,9 +61,9 @@ def check(
     Example: `loratheory check tests/data/persons tests/data/mascots --facts
     tests/data/questions.json`
 
-    JSON: an object `model, adapters, notes, readings, kept, drifts, foretold`. `drifts` has a
-    number per adapter. `foretold` has, for each group of facts of two adapters, the right answers
-    foretold at coefficients 0.1 to 1. A reading is one check of a theorem:
+    JSON: an object `model, adapters, notes, readings, kept, drifts, predicted`. `drifts` has a
+    number per adapter. `predicted` has, for each group of facts of two adapters, the right answers
+    predicted at coefficients 0.1 to 1. A reading is one check of a theorem:
 
     - `label`: the theorem; `module, layer`: the place in the model; `about`: the adapters or the
       prompt
@@ -102,7 +102,7 @@ def check(
     if rows:
         columns = ("facts of", "active", "predicted", "right (95% interval)")
         out.show("Right answers: the most likely token begins the answer", columns, rows)
-    show_foretold(result.foretold)
+    show_predicted(result.predicted)
 
 
 def _show_readings(result: Any) -> None:
@@ -123,15 +123,15 @@ def _show_readings(result: Any) -> None:
     out.say(f" {', '.join(result.adapters)} on {result.model}", "Adapters:", result.notes)
 
 
-def show_foretold(foretold: Any) -> None:
-    """Print how many answers a merge of two adapters is foretold to give at each coefficient."""
+def show_predicted(predicted: Any) -> None:
+    """Print how many answers a merge of two adapters is predicted to give at each coefficient."""
     from loratheory.pretrained.corners import COEFFICIENTS
 
-    if foretold:
+    if predicted:
         columns = ("facts of", *(f"{c:g}" for c in COEFFICIENTS))
-        rows = [(group, *counts) for group, counts in foretold.items()]
-        out.show("Right answers foretold by the coefficient of both adapters", columns, rows)
-        out.say("Foretold from the model with each adapter on or off (thm:corner-law).")
+        rows = [(group, *counts) for group, counts in predicted.items()]
+        out.show("Right answers predicted by the coefficient of both adapters", columns, rows)
+        out.say("Predicted from the model with each adapter on or off (thm:corner-law).")
 
 
 def show_drift(names: Any, drifts: Any) -> None:

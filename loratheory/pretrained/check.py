@@ -422,7 +422,7 @@ class Asked(NamedTuple):
         logits = self.logits[rule]
         return float(logits[self.target] - np.delete(logits, self.target).max())
 
-    def foretold(self, coefficient: float) -> float:
+    def predict(self, coefficient: float) -> float:
         """Of the target in a merge of two adapters, interpolated from those that are on or off."""
         corners = (self.logits[rule] for rule in ("base", 0, 1, "sum"))
         logits = interpolate(coefficient, *corners)
@@ -455,13 +455,13 @@ def ask_facts(
 
     `facts` come from `group_facts`. Returns a reading for each fact and merge and for each two-hop
     question; what is kept for each group and rule; and for two adapters, by group, how many
-    answers are foretold at each of `COEFFICIENTS`. Costs a pass a prompt for the base, each adapter
-    and each merge.
+    answers are predicted at each of `COEFFICIENTS`. Costs a pass a prompt for the base, each
+    adapter and each merge.
     """
     readings, kept, count = list[Reading](), list[Kept](), len(names)
-    foretold = dict[str, tuple[int, ...]]()
+    predicted = dict[str, tuple[int, ...]]()
     if not facts:
-        return readings, kept, foretold
+        return readings, kept, predicted
     # The sum of a single adapter is itself.
     merges = {"mean": 1 / count, "sum": 1.0} if count > 1 else {}
     rows: dict[Any, Any] = {"base": 0.0, **dict(enumerate(np.eye(count))), **merges}
@@ -474,7 +474,7 @@ def ask_facts(
             for asked in _ask(model, acting, pairs, rows):
                 margins["base"].append(asked.margin("base"))
                 if count == 2:
-                    windows.append([asked.foretold(c) for c in COEFFICIENTS])
+                    windows.append([asked.predict(c) for c in COEFFICIENTS])
                 if own is not None:
                     margins["alone"].append(asked.margin(own))
                 else:
@@ -488,13 +488,13 @@ def ask_facts(
                         readings.append(predict_survival(place, asked, own, c, rule))
                         bounds[rule].append(readings[-1].bound)
             if windows:
-                foretold[group] = tuple((np.array(windows) > 0).sum(0).tolist())
+                predicted[group] = tuple((np.array(windows) > 0).sum(0).tolist())
             for rule, values in margins.items():
                 # A rule is predicted where every question is.
                 known = bounds[rule] and None not in bounds[rule]
                 sure = _count_positive(bounds[rule]) if known else None
                 kept.append(Kept(group, rule, sure, _count_positive(values), len(values)))
-    return readings, kept, foretold
+    return readings, kept, predicted
 
 
 def _count_positive(values: Sequence[Any]) -> int:
@@ -502,12 +502,12 @@ def _count_positive(values: Sequence[Any]) -> int:
 
 
 def predict_mean(place: Place, asked: Asked) -> Reading:
-    """The margin of a question under the mean of two adapters, and what the corners foretell.
+    """The margin of a question under the mean of two adapters, and what the corners predict.
 
     The corners are logits with each adapter on or off. Never a verdict: how much a margin bends
     between them is not known.
     """
-    bound, value = asked.foretold(0.5), asked.margin("mean")
+    bound, value = asked.predict(0.5), asked.margin("mean")
     # By the law the difference is at most an eighth of the curvatures.
     note = (
         f"needs {corner_law.CURVED}; curvatures of {8 * abs(bound - value):.2g} or more in all "
@@ -583,8 +583,8 @@ class ModelCheck:
     readings: tuple[Reading, ...]  # for each theorem, place and adapter or pair
     kept: tuple[Kept, ...] = ()  # answers of each group under each rule; empty without facts
     drifts: tuple[float, ...] = ()  # drift of each adapter on generic text, nats per token
-    # of two adapters, by group: right answers that the corners foretell at each of `COEFFICIENTS`
-    foretold: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    # of two adapters, by group: right answers that the corners predict at each of `COEFFICIENTS`
+    predicted: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def check_model(
@@ -651,10 +651,10 @@ def check_model(
         for question in QUESTIONS.values():
             if question.answers and len(module.updates) >= question.adapters:
                 readings += question.answers(module)
-    margins, kept, foretold = ask_facts(model, adapters, names, facts)
+    margins, kept, predicted = ask_facts(model, adapters, names, facts)
     drifts = measure_drift(model, adapters)
     about = (model.name or model.kind, names, tuple(notes), (*readings, *margins))
-    return ModelCheck(*about, tuple(kept), drifts, foretold)
+    return ModelCheck(*about, tuple(kept), drifts, predicted)
 
 
 def _collect_inputs(

@@ -1,4 +1,4 @@
-"""What merges at other coefficients answer, foretold from the model with adapters on or off.
+"""What merges at other coefficients answer, predicted from the model with adapters on or off.
 
 Logits are interpolated between the four corners, which is ``thm:corner-law`` for every competitor
 at once. With two more passes the curvature along each adapter's own coefficient is added.
@@ -15,7 +15,7 @@ from loratheory.pretrained.metrics import next_token_logits
 from loratheory.pretrained.models import Model
 from loratheory.shapes import Bool
 
-# Common coefficients of two adapters for which answers are foretold.
+# Common coefficients of two adapters for which answers are predicted.
 COEFFICIENTS = tuple((np.arange(1, 11) / 10).tolist())
 
 
@@ -45,18 +45,18 @@ class Corners:
     bends: Any
 
     def at(self, coefficient: float, *, bent: bool = True) -> Any:
-        """Return the logits foretold at a common coefficient, (prompts, vocabulary).
+        """Return the logits predicted at a common coefficient, (prompts, vocabulary).
 
         Where they are `bent`, the curvature that was measured at half of each adapter alone counts
         as constant.
         """
         c, corners = coefficient, (self.base, self.first, self.second, self.both)
-        foretold = interpolate(c, *corners)
+        predicted = interpolate(c, *corners)
         # The parabola that is 0 at both ends and 1 at a half.
-        return foretold + 4 * c * (1 - c) * self.bends if bent else foretold
+        return predicted + 4 * c * (1 - c) * self.bends if bent else predicted
 
     def answered(self, tokens: Any, coefficient: float, *, bent: bool = True) -> np.ndarray:
-        """Return for each prompt whether this token (prompts,) is foretold to be the likeliest."""
+        """Return for each prompt whether this token (prompts,) is predicted to be the likeliest."""
         right: Bool[np.ndarray, " prompts"] = (
             self.at(coefficient, bent=bent).argmax(1) == tokens
         ).numpy()

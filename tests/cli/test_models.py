@@ -100,7 +100,7 @@ def test_half_of_the_prompts_or_facts_choose_and_the_others_score(given):
 
 def test_check_counts_what_is_kept(given, on):
     result = on("check", given / "one", given / "two", "--facts", given / "facts.json")
-    keys = {"model", "adapters", "notes", "readings", "kept", "drifts", "foretold"}
+    keys = {"model", "adapters", "notes", "readings", "kept", "drifts", "predicted"}
     assert (set(result), result["adapters"]) == (keys, ["one", "two"])
     assert {reading["layer"] for reading in result["readings"]} == {0, 1, None}
     assert [row["total"] for row in result["kept"]] == [8] * 8

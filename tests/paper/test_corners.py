@@ -1,4 +1,4 @@
-"""Corners of two adapters, what they foretell of merges, and states at a cut."""
+"""Corners of two adapters, what they predict of merges, and states at a cut."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from loratheory.lowrank import gaussian
 from loratheory.pretrained import attach, next_token_logits
 from loratheory.pretrained.corners import Corners, measure_corners
 from paper.studies._shared.language import layer_split
-from paper.studies.lm_corners import cut, foretold
+from paper.studies.lm_corners import cut, predict
 
 PROMPTS = ["one two", "three", "the country of"]
 
@@ -25,7 +25,7 @@ def pair():
     return small_model(2), adapters
 
 
-def test_of_a_quadratic_the_corners_and_two_halves_foretell_everything():
+def test_of_a_quadratic_the_corners_and_two_halves_predict_everything():
     """And without its squares the corners alone."""
     rng = np.random.default_rng(0)
     terms = torch.tensor(rng.normal(size=(6, 5, 7)))
@@ -68,7 +68,7 @@ def test_a_question_opens_where_its_last_run_of_right_answers_begins():
     verdicts[6:, 0] = True  # from 0.7 on
     verdicts[[2, 9], 1] = True  # at 0.3 by chance, and at 1
     verdicts[:, 2] = True
-    np.testing.assert_allclose(foretold.opens(verdicts), [0.7, 1, 0.1, 1])
+    np.testing.assert_allclose(predict.opens(verdicts), [0.7, 1, 0.1, 1])
 
 
 def test_rows_compare_each_template_with_what_the_merge_did():
@@ -79,8 +79,8 @@ def test_rows_compare_each_template_with_what_the_merge_did():
     base = none.clone()
     base[:, 1] = 0.4
     made = Corners(base, base, base, both, 0 * none)
-    merged = np.array([[c >= 0.5, False] for c in (*foretold.COEFFICIENTS, 1.0)])
-    rows = foretold.compare(made, torch.tensor([0, 0]), merged, 2)
+    merged = np.array([[c >= 0.5, False] for c in (*predict.COEFFICIENTS, 1.0)])
+    rows = predict.compare(made, torch.tensor([0, 0]), merged, 2)
     assert len(rows) == 18
     first, second = rows[:9], rows[9:]
     # With equal corners but the last, c² decides, and c where nothing interacts but the line.

@@ -310,7 +310,7 @@ def test_edits_of_the_head_obey_the_theorem_and_others_are_outside_it(model, pla
 
 
 def test_each_adapter_and_rule_has_its_own_count_of_answers_kept(model):
-    """What is right alone, foretold and right in each merge is counted by the plain network."""
+    """What is right alone, predicted and right in each merge is counted by the plain network."""
     library = adapters(HEAD, HEAD)
     prompts = ["".join(np.random.default_rng(i).choice([*"abcdefgh"], 4)) for i in range(24)]
     alone = dict(zip(NAMES, np.eye(2), strict=True))
@@ -336,17 +336,17 @@ def test_each_adapter_and_rule_has_its_own_count_of_answers_kept(model):
             int(first_tokens(model, [answer])[0]) == said[name, prompt, rule]
             for prompt, answer in facts[name].items()
         ]
-        foretold = sum(right) if rule in ("mean", "sum") else None  # exact at the head
-        assert (one.measured, one.total, one.predicted) == (sum(right), 12, foretold)
+        predicted = sum(right) if rule in ("mean", "sum") else None  # exact at the head
+        assert (one.measured, one.total, one.predicted) == (sum(right), 12, predicted)
     assert len({one.measured for one in kept.values()}) > 2
 
 
 @pytest.mark.parametrize("place", [HEAD, MLP])
-def test_answers_of_other_merges_are_foretold_from_the_corners(model, place):
+def test_answers_of_other_merges_are_predicted_from_the_corners(model, place):
     """Exactly where logits are linear in the coefficients, as at the head."""
     library = adapters(place, place)
-    readings, kept, foretold = ask_facts(model, library, NAMES, FACTS)
-    assert [*foretold] == [*NAMES, "both"]
+    readings, kept, predicted = ask_facts(model, library, NAMES, FACTS)
+    assert [*predicted] == [*NAMES, "both"]
     rows = {k.rule: k.predicted for k in kept if k.group == "both"}
     assert [*rows] == ["base", "mean", "sum"]
     asked = [r for r in readings if r.label == "thm:corner-law"]
@@ -361,7 +361,7 @@ def test_answers_of_other_merges_are_foretold_from_the_corners(model, place):
             assert reading.value == pytest.approx(reading.bound, abs=1e-9)
         assert f"curvatures of {8 * abs(reading.bound - reading.value):.2g} or" in reading.note
     if place == HEAD:
-        for group, counts in foretold.items():
+        for group, counts in predicted.items():
             for c, count in zip(COEFFICIENTS, counts, strict=True):
                 right = 0
                 for prompt, answer in FACTS[group].items():

@@ -29,7 +29,7 @@ After K steps :math:`f` has become :math:`p`. At :math:`f = p + \tfrac12 \sum_i 
 c_i)` every step meets its bound. A multilinear function is largest at a corner, and :math:`c_i (1 -
 c_i) \le \tfrac14`. :math:`\square`
 
-**Implication.** Four forward passes foretell at which coefficients two adapters answer a question
+**Implication.** Four forward passes predict at which coefficients two adapters answer a question
 together. Where they are wrong by much, the lead bends along one adapter's coefficient: a pass with
 half of this adapter shows it. If each adapter's lead is far below 0 at all corners, search no
 coefficients; train differently or route.
@@ -150,14 +150,14 @@ def bound(case: Case) -> float:
 
 def measure(case: Case, lead: Lead) -> float:
     """Return how far the lead is from the mean of its corners, weighted by the coefficients."""
-    foretold = 0.0
+    predicted = 0.0
     for corner in product((0.0, 1.0), repeat=case.coefficients.shape[0]):
         # the probability of this corner if each adapter were on with probability c
         weight = 1.0
         for i, on in enumerate(corner):
             weight *= float(case.coefficients[i]) if on else 1 - float(case.coefficients[i])
-        foretold += weight * lead(beside(case.coefficients, corner))
-    return abs(lead(case.coefficients) - foretold)
+        predicted += weight * lead(beside(case.coefficients, corner))
+    return abs(lead(case.coefficients) - predicted)
 
 
 def scale(case: Case) -> float:

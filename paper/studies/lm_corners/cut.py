@@ -9,7 +9,7 @@ import numpy as np
 from loratheory.pretrained.stand_ins import fill
 from paper.studies._shared.language import depth, layer_split
 from paper.studies._shared.run import Row
-from paper.studies.lm_corners.foretold import Config, train_both
+from paper.studies.lm_corners.predict import Config, train_both
 
 if TYPE_CHECKING:
     from loratheory.pretrained import Attached, Model

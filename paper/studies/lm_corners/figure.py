@@ -1,4 +1,4 @@
-"""How many verdicts of merges are foretold, by question, training and base model."""
+"""How many verdicts of merges are predicted, by question, training and base model."""
 
 import pandas as pd
 
@@ -28,10 +28,10 @@ def draw() -> Figure:
     for panel, (base, name) in zip(axes, BASES.items(), strict=True):
         some = table[table["base"] == base]
         dots(panel, {label: _select(some, *which) for which, label in KINDS.items()}, PREDICTORS)
-        panel.set(title=name, xlabel="verdicts foretold rightly")
+        panel.set(title=name, xlabel="verdicts predicted rightly")
     fresh = _select(table, "two_hop", "fresh stand-ins")
     title = (
-        f"Four forward passes foretell {percent(fresh, 'corners')} of two-hop answers of merges, "
+        f"Four forward passes predict {percent(fresh, 'corners')} of two-hop answers of merges, "
         f"the best constant {percent(fresh, 'constant')}"
     )
     return finish(figure, title)

@@ -5,7 +5,7 @@ from typing import Any
 
 from paper.studies._shared.run import grid, part, study
 from paper.studies.lm_corners import cut
-from paper.studies.lm_corners.foretold import Config, cell
+from paper.studies.lm_corners.predict import Config, cell
 from paper.studies.lm_strangers.draw import PAIRS
 from paper.studies.lm_strangers.pairs import BASES
 

@@ -1,4 +1,4 @@
-"""Foretell the answers of merges at all coefficients from the corners, and compare them."""
+"""Predict the answers of merges at all coefficients from the corners, and compare them."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -54,7 +54,7 @@ def cell(config: Config) -> list[Row]:
         ``right``, the share of questions that the merge answers; the shares of verdicts that each
         predictor has right (``corners``, ``bent``, ``no_interaction``, ``line``), and that the best
         constant for the coefficient has (``constant``); ``error``, by how much the coefficient from
-        which on a question is answered was foretold wrongly with corners and curvature, as a median
+        which on a question is answered was predicted wrongly with corners and curvature: a median
         over questions that the sum answers.
     """
     from loratheory.pretrained import attach, first_tokens
@@ -86,7 +86,7 @@ def _merge_at_all(model: "Model", active: "Attached", prompts: Any, tokens: Any)
     return np.array(right)
 
 
-def foretell(corners: "Corners", tokens: Any) -> dict[str, np.ndarray]:
+def predict(corners: "Corners", tokens: Any) -> dict[str, np.ndarray]:
     """Return each predictor's verdicts (coefficients, prompts), at 1 last."""
     alone = corners.first + corners.second - 2 * corners.base
     found: dict[str, list[np.ndarray]] = {
@@ -106,10 +106,10 @@ def foretell(corners: "Corners", tokens: Any) -> dict[str, np.ndarray]:
 
 def compare(corners: "Corners", tokens: Any, merged: np.ndarray, templates: int) -> list[Row]:
     """Return a row for each template and coefficient; `merged` as `_merge_at_all` returns it."""
-    foretold, rows = foretell(corners, tokens), list[Row]()
+    predicted, rows = predict(corners, tokens), list[Row]()
     # The constant looks at all questions of a coefficient.
     usual = merged.mean(1) >= 0.5
-    errors = abs(opens(foretold["bent"]) - opens(merged))
+    errors = abs(opens(predicted["bent"]) - opens(merged))
     size = merged.shape[1] // templates
     for template in range(templates):
         some = slice(template * size, (template + 1) * size)
@@ -118,7 +118,7 @@ def compare(corners: "Corners", tokens: Any, merged: np.ndarray, templates: int)
         for i, c in enumerate(COEFFICIENTS):
             right = merged[i, some]
             row: Row = {"template": template, "coefficient": c, "right": float(right.mean())}
-            for name, verdicts in foretold.items():
+            for name, verdicts in predicted.items():
                 row[name] = float((verdicts[i, some] == right).mean())
             row["constant"] = float((right == usual[i]).mean())
             rows.append({**row, "error": error})

@@ -338,13 +338,21 @@ def _require_modules(model: Model, adapter: Adapter, places: dict[str, Map]) -> 
 
 
 def _compare_base(model: Model, adapter: Adapter) -> None:
-    """Warn where an adapter names another base, or another commit of it; a branch says nothing."""
-    base, revision = adapter.info.base, str(adapter.info.config.get("revision") or "")
+    """Warn where an adapter was trained on another base or another commit of it.
+
+    Digests of the weights decide, where the adapter records one or names a folder that is there;
+    otherwise names do, and the commit, since a branch says nothing.
+    """
+    info, fact = adapter.info, ""
+    base, revision = info.base, info.revision
     # Owners differ between mirrors and local copies; the last part names the model.
     wanted, here = PurePath(base).name.casefold(), PurePath(model.name).name.casefold()
-    fact = ""
-    if wanted and here and wanted != here:
-        fact = f"{base}, this is {model.name}"
+    if info.base_digest:
+        if info.base_digest != model.digest:
+            fact = f"other weights than those of {model.name} (by their digests)"
+    elif wanted and here and wanted != here:
+        if not model.is_in(base):
+            fact = f"{base}, this is {model.name} (by their names, since it records no digest)"
     # A branch moves, so only commits tell revisions apart; either may be shortened.
     elif set(revision) <= set("0123456789abcdef") and any(map(ne, revision, model.revision)):
         fact = f"revision {revision}, this is {model.revision}"

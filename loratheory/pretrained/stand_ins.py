@@ -349,6 +349,7 @@ def train_for_composition(
     settings |= {"augmented": len(augmented)} if augmented else {}
     card = {
         "base": adapter.info.base,
+        "base_digest": model.digest,
         "subjects": [*plan.facts],
         "hop": 3 - plan.partner.hop,
         "plan": content_hash(asdict(plan)),

@@ -41,6 +41,7 @@ class Info:
     notes: tuple[str, ...] = ()  #: What in the files was not used, in sentences for the user.
     #: By module, the scale (alpha / r or alpha / sqrt(r)) that is already part of the update.
     scales: Mapping[str, float] = field(default_factory=dict)
+    base_digest: str = ""  #: Of the base model's weights, as its card records; empty where unknown.
 
     @property
     def revision(self) -> str:
@@ -204,15 +205,21 @@ def _check_same_kind(module: str, adapter: Adapter, other: Adapter) -> None:
 
 
 def _check_same_base(infos: Sequence[Info]) -> None:
-    """Refuse different base models and different revisions of one; those that name none fit any."""
-    for fact, key in (("base model", "base"), ("revision of the base model", "revision")):
+    """Refuse different base models and different revisions of one; those that name none fit any.
+
+    Names and revisions decide only where an adapter does not record the digest of the weights.
+    """
+    keys = {"base model": "base", "revision of the base model": "revision"}
+    for fact, key in {"digest of its base's weights": "base_digest", **keys}.items():
         named = list(filter(attrgetter(key), infos))
         for info in named:
             one, other = getattr(named[0], key), getattr(info, key)
-            if one != other:
+            same_weights = named[0].base_digest and named[0].base_digest == info.base_digest
+            if one != other and not same_weights:
                 text = f"its {fact} is {shown(other)}, that of {named[0].name} is {shown(one)}"
                 remedy = (
-                    "combine adapters of one base model, or merge with any_base=True (--any-base)"
+                    "combine adapters of one base model, or merge with any_base=True (--any-base) "
+                    "if only its name differs"
                 )
                 raise refusal(info.name, text, remedy)
 

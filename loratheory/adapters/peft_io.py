@@ -14,7 +14,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedReader
 from operator import attrgetter
@@ -24,7 +24,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from loratheory.adapters.adapter import DTYPES, Adapter, AdapterOrPath, Info, refusal
+from loratheory.adapters.adapter import (
+    DTYPES,
+    Adapter,
+    AdapterError,
+    AdapterOrPath,
+    Info,
+    refusal,
+)
 from loratheory.arguments import shown
 from loratheory.lowrank import LowRank, array_namespace, host
 from loratheory.shapes import Float
@@ -462,6 +469,7 @@ def read_adapter(
         config=config.rest,
         notes=(*config.notes, *notes),
         scales={name: pair.scale for name, pair in pairs.items()},
+        base_digest=_read_digest(home / CARD),
     )
     shapes = {name: (pair.up.shape[0], pair.down.shape[1]) for name, pair in pairs.items()}
     return Adapter(lambda name: _update(name, pairs[name]), shapes, info)
@@ -470,6 +478,14 @@ def read_adapter(
 def read_all(adapters: Iterable[AdapterOrPath]) -> list[Adapter]:
     """Return adapters, each given as it is or by the place from which `read_adapter` reads it."""
     return [one if isinstance(one, Adapter) else read_adapter(one) for one in adapters]
+
+
+def _read_digest(card: Path) -> str:
+    """Return the digest of base weights that a card records; the updates need no card."""
+    content: dict[str, Any] = {}
+    with suppress(AdapterError):
+        content = json_file(card)
+    return str(content.get("base_digest") or "")
 
 
 def _pairs(home: Path, config: Config) -> tuple[dict[str, Pair], list[str]]:

@@ -7,6 +7,7 @@ crashed; 2 if the input is wrong. Results go to standard output, all messages to
 
 import sys
 import warnings
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -25,7 +26,7 @@ class Commands(TyperGroup):
         try:
             # it puts `showwarning` back
             with warnings.catch_warnings():
-                warnings.showwarning = _show_warning  # type: ignore[assignment]
+                warnings.showwarning = partial(_show_warning, set())
                 return super().invoke(ctx)
         except ModuleNotFoundError as error:
             name = (error.name or "").partition(".")[0]
@@ -48,10 +49,14 @@ class Commands(TyperGroup):
             refuse(f"memory ran out ({fact}): give {ctx.invoked_subcommand} less at once")
 
 
-def _show_warning(message: Any, category: Any, filename: str, line: int, *_: Any) -> None:
-    """Print our own warnings as one line, without the line of code that met them."""
+def _show_warning(
+    seen: set[str], message: Any, category: Any, filename: str, line: int, *_: Any
+) -> None:
+    """Print our own warnings as one line, once, without the line of code that met them."""
     if category.__module__.startswith("loratheory."):
-        typer.echo(f"loratheory: note: {message}", err=True)
+        if str(message) not in seen:
+            typer.echo(f"loratheory: note: {message}", err=True)
+        seen.add(str(message))
     else:
         sys.stderr.write(warnings.formatwarning(message, category, filename, line))
 

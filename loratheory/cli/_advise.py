@@ -1,7 +1,7 @@
 """``loratheory advise``, which combination method loses least, and ``generate``, which runs it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,17 +16,54 @@ from loratheory.cli._check import show_drift
 METHOD_NAMES = "Methods to try, or `none`. Default: all methods."
 BEST = "Write the recommended method to this folder."
 ROUTE = "Folder with an adapter, a merge or a route."
+CHAT = 'Rows are `{"messages": […]}`; apply the tokenizer\'s chat template.'
+TOKENS = "Largest number of tokens of a text that is compared or scored."
+FIRST = "Compare only the first token of each answer, which is faster."
+SCORER = "Function `scorer(prompt, text, reference)` that returns a number from 0 to 1."
 MISSING = {
     "moments": "give --moments once per adapter",
     "subjects": "give adapters of `loratheory train`, whose cards list their subjects",
 }
+HEADLINES = {
+    "merge": "Merge like this: {label}.",
+    "route": "Route: {label}.",
+    "separate": "Serve the adapters separately: no method retains enough answers of each.",
+    "too few prompts": "Too few prompts to tell: give at least {prompts} of each adapter.",
+    "none": "No recommendation: no method was tried.",
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options that say which prompts are used, and how texts are judged."""
+
+    prompts: out.Files = None
+    facts: out.Files = None
+    chat: Annotated[bool, Option("--chat", help=CHAT)] = False
+    tokens: Annotated[int, Option(min=1, help=TOKENS)] = 16
+    first_token: Annotated[bool, Option("--first-token", help=FIRST)] = False
+    scorer: Annotated[str | None, Option(metavar="MODULE:FUNCTION", help=SCORER)] = None
+
+    def check(self) -> None:
+        """Refuse options that contradict each other."""
+        if bool(self.prompts) == bool(self.facts):
+            remedy = "give --prompts or --facts: twenty per adapter are a good number"
+            out.refuse(f"what is best is not known from weights: {remedy}, and not both")
+        if self.first_token and self.scorer:
+            out.refuse("--scorer reads whole texts: leave out --first-token")
+
+    def judge(self) -> dict[str, Any]:
+        """Return the arguments of `advise` that say how texts are judged."""
+        from loratheory.evaluate.own_rule import import_function
+
+        scorer = import_function(self.scorer) if self.scorer else None
+        return {"tokens": 1 if self.first_token else self.tokens, "scorer": scorer}
 
 
 def advise(
     folders: out.Folders,
     *,
-    prompts: out.Files = None,
-    facts: out.Files = None,
+    asked: Asked,
     compare: Annotated[
         list[Path] | None, Option(metavar="FOLDER", help="Also measure the merge in this folder.")
     ] = None,
@@ -34,22 +71,46 @@ def advise(
     moments: out.Files = None,
     output: Annotated[Path | None, Option("-o", "--output", help=BEST)] = None,
     subfolder: out.Subfolder = "",
-    verbose: Annotated[bool, Option(help="Show intervals and divergences.")] = False,
+    verbose: Annotated[bool, Option(help="Show intervals, divergences and notes.")] = False,
     base: out.Base,
     json: out.Json = None,
 ) -> None:
-    """Recommend how to combine adapters, by the answers that each adapter retains.
+    """Say whether to merge adapters, to route between them, or to serve them separately.
 
-    Give prompts for each adapter. The prompts need no answers. An adapter retains an answer if the
-    combination answers the prompt as the adapter alone does. `advise` selects coefficients on half
-    of the prompts, at most eight prompts per adapter. It measures the methods on the other half.
-    With `--facts` it uses only prompts that the adapter alone answers correctly.
+    Give about twenty prompts for each adapter, and others than it was trained on. The prompts need
+    no answers. `advise` selects coefficients on half of the prompts, at most eight per adapter. It
+    judges all methods on the other half, by the texts that greedy decoding writes:
+
+    - `--prompts`: an adapter retains an answer if the combination writes the same text as the
+      adapter alone, to its end, or for 16 tokens (`--tokens`)
+
+    - `--facts`: an adapter retains an answer if the text begins with the given answer, as a whole
+      word. Only prompts count that the adapter alone answers correctly. Answers may begin with a
+      space or not
+
+    - `--scorer MODULE:FUNCTION`: your function gets the prompt, the text, and the answer or else
+      the text of the adapter alone. It returns a number from 0 to 1; from 0.5 on, the text is right
+
+    - `--first-token`: only first tokens are compared. This is faster, but says less: later tokens
+      may differ
 
     A file of `--prompts` has one row per prompt, `{"prompt": …}`. A file of `--facts` has rows
-    `{"prompt": …, "completion": …}`. One JSON file can hold the facts of all adapters, `{"ADAPTER":
-    {"PROMPT": "ANSWER"}}`. Questions that need several adapters then have any other name in the
-    place of ADAPTER. An answer follows its prompt after a space. If the prompt ends with a space, a
-    line break, `=`, `/` or an opening bracket, the answer follows directly.
+    `{"prompt": …, "completion": …}`. With `--chat`, rows of both are `{"messages": [{"role": …,
+    "content": …}, …]}`; in `--facts` the last message is the assistant's. One JSON file can hold
+    the facts of all adapters, `{"ADAPTER": {"PROMPT": "ANSWER"}}`. Questions that need several
+    adapters then have any other name in the place of ADAPTER.
+
+    The first line is one of four verdicts:
+
+    - Merge like this: with 90% confidence, the best merge retains at least 80% of the answers of
+      every adapter (exact one-sided binomial bound)
+
+    - Route: no merge does, but gating or subject routing does
+
+    - Serve the adapters separately: neither does
+
+    - Too few prompts to tell: so many prompts are needed. If all answers are retained, nineteen
+      prompts per adapter are enough
 
     The table shows for each method:
 
@@ -59,50 +120,42 @@ def advise(
 
     - cost: work per token, divided by the work of one adapter
 
-    `--verbose` adds to the table:
-
-    - 95% Wilson intervals of the retention
-
-    - worst KL: the KL divergence (nats) from an adapter alone to the combination on held-out
-      prompts, the largest of all adapters
-
-    - KL when selected: the same divergence on the prompts that select coefficients
-
-    `--verbose` also shows the right answers of each adapter alone and of the base model, and the
-    drift of each adapter.
+    `--verbose` adds 95% Wilson intervals of the retention, and the KL divergence by which
+    coefficients are selected: the largest of all adapters, in nats per text (four tokens at most).
+    It also shows the right answers of each adapter alone and of the base model, and the drift of
+    each adapter.
 
     Methods: mean, sum, shared coefficient, per-adapter coefficients, knots-ties, tsv, interpolate,
     chebyshev, regmean, per-matrix gating, per-block gating, prompt-level gating, subject routing.
     The method regmean needs `--moments`, a safetensors file of each adapter (see `loratheory merge
     --help`). Subject routing needs adapter cards with a list of subjects, as `loratheory train`
-    writes them.
+    writes them. Prompt-level gating and subject routing choose adapters once, by the prompt.
 
     `-o` writes the recommended method. A merge is written in PEFT's format. Gating or subject
-    routing is written as a route: a folder that `loratheory generate` runs. To choose the method
-    yourself, name it alone in `--methods`.
+    routing is written as a route: a folder that `loratheory generate` runs. To write a method
+    whatever the verdict, name it alone in `--methods`.
 
     `--compare MERGED --methods none` measures which answers an existing merge loses.
 
     Example: `loratheory advise tests/data/persons tests/data/mascots --facts
     tests/data/questions.json -o merged`
 
-    JSON: an object `adapters, alone, base, drifts, tried, best, reason, notes`. `tried`
-    has an object for each method: `method, coefficients, cost, chosen_kl, marks, drift`. `marks`
-    has an object for each adapter: `kl` and `share` (counts and interval: `what, right, total, low,
-    high`).
+    JSON: an object `adapters, judged, alone, base, drifts, tried, verdict, notes`. `verdict` has
+    `kind, best, closest, retained, prompts, reason`. `tried` has an object for each method:
+    `method, coefficients, cost, chosen_kl, kept, further, losses, drift`. `kept` has counts and
+    interval for each adapter: `what, right, total, low, high`.
     """
     if len(folders) < 2:
         out.refuse(f"{folders[0]} alone loses nothing: name two adapters or more")
     if output:
         out.check_folder(output, force=None, json=json)
-    if bool(prompts) == bool(facts):
-        remedy = "give --prompts or --facts: sixteen per adapter are a good number"
-        out.refuse(f"what is best is not known from weights: {remedy}, and not both")
+    asked.check()
     if output and methods == "none":
         out.refuse(f"-o {output}: --methods none leaves nothing to write: leave out one of the two")
     from loratheory.adapters import aligned, read_moments
     from loratheory.diagnosis import distinct
     from loratheory.pretrained import advise
+    from loratheory.pretrained.chat import render_chats
     from loratheory.pretrained.methods import METHODS, read_subjects, write_combination
 
     tried = _parse_methods(methods, METHODS)
@@ -119,21 +172,31 @@ def advise(
     others = {}
     for folder in compare or ():
         others[str(folder)] = out.Source(download=base.download).read(folder)
-    choosing, scoring = _read_questions(prompts, facts, library, names)
+    choosing, scoring = _read_questions(asked, library, names)
+    how: Any = {"methods": tried, "others": others, **asked.judge()}
     loaded = base.load()
+    if asked.chat:
+        choosing, scoring = render_chats(loaded, choosing), render_chats(loaded, scoring)
     with out.stages(1 + len(tried) + len(others)) as begin:
-        how: Any = {"methods": tried, "others": others}
         advice = advise(loaded, library, choosing, scoring, begin=begin, **how, **known)
-    advice = replace(advice, notes=(*loaded.notes, *aligned(library).report, *advice.notes))
+    advice = replace(
+        advice, notes=(*loaded.notes, *aligned(library, any_base=True).report, *advice.notes)
+    )
     if shown := out.deliver(json, advice):
         _report(advice, verbose=verbose)
-    if output and advice.best:
-        best = next(one for one in advice.tried if one.method == advice.best)
-        drift = dict(zip(names, advice.drifts, strict=True))
-        known["card"] = {"measured": out.to_json(best), "drifts": drift}
-        write_combination(output, library, names, METHODS[best.method], best.coefficients, **known)
-        if shown:
-            out.say(f"Written: {output}; try `loratheory generate {output} PROMPT`.")
+    # a method that is named alone is written whatever the verdict
+    alone = methods and len(tried) == 1 and bool(advice.tried) and advice.tried[0].method
+    best = advice.verdict.best or alone
+    if output and best:
+        [one] = filter(lambda one: one.method == best, advice.tried)
+        drifts = dict(zip(names, advice.drifts, strict=True))
+        measured = {"measured": out.to_json(one), "drifts": drifts}
+        known["card"] = {"base_digest": loaded.digest, **measured}
+        write_combination(output, library, names, METHODS[best], one.coefficients, **known)
+    if output and shown:
+        done = f"Written: {output}; try `loratheory generate {output} PROMPT`."
+        no = f"{output} was not written: to write a method anyway, name it alone in --methods."
+        out.say(done if best else no)
 
 
 def _parse_methods(text: str | None, known: Mapping[str, Any]) -> list[str]:
@@ -158,41 +221,35 @@ def _require_inputs(
                 out.refuse(f"--methods {name} needs {need} of every adapter: {MISSING[need]}")
 
 
-def _read_questions(
-    prompts: Sequence[Path] | None,
-    facts: Sequence[Path] | None,
-    library: Sequence[Any],
-    names: Sequence[str],
-) -> Any:
+def _read_questions(asked: Asked, library: Sequence[Any], names: Sequence[str]) -> Any:
     """Return prompts that choose and prompts that score, by adapter."""
     from loratheory.pretrained.advise import split_prompts
 
-    if facts:
-        asked = _read_groups("--facts", facts, library, names)
-    else:
-        asked = _read_groups("--prompts", prompts or (), library, names)
-        # without answers they are judged by divergence alone
-        asked = {name: dict.fromkeys(asked[name], "") for name in names}
-    choosing, scoring = split_prompts({name: asked[name] for name in names})
+    groups = _read_groups(asked, library, names)
+    if not asked.facts:
+        # without answers the text of the adapter alone is right
+        groups = {name: dict.fromkeys(groups[name], "") for name in names}
+    choosing, scoring = split_prompts({name: groups[name] for name in names})
     # groups that are no adapter's own only score, as they are
-    return choosing, {**scoring, **asked, **scoring}
+    return choosing, {**scoring, **groups, **scoring}
 
 
-def _read_groups(
-    option: str, files: Sequence[Path], library: Sequence[Any], names: Sequence[str]
-) -> Any:
+def _read_groups(asked: Asked, library: Sequence[Any], names: Sequence[str]) -> Any:
     """Return prompts with their answers by adapter, from JSON Lines for each or one JSON file."""
     from loratheory.pretrained.augment import read_rows
     from loratheory.pretrained.check import group_facts, read_fact_groups
 
-    if len(files) == 1 and files[0].suffix == ".json":
+    option, files = ("--facts", asked.facts) if asked.facts else ("--prompts", asked.prompts or [])
+    if len(files) == 1 and files[0].suffix == ".json" and not asked.chat:
         groups = read_fact_groups(files[0])
     elif len(files) == len(names):
-        rows = [read_rows(file, answered=option == "--facts") for file in files]
+        how = {"answered": option == "--facts", "chat": asked.chat}
+        rows = [read_rows(file, **how) for file in files]
         groups = dict(zip(names, rows, strict=True))
     else:
         fact = f"{option} was given {len(files)} times for {len(names)} adapters"
-        out.refuse(f"{fact}: give JSON Lines for each, in their order, or one JSON file for all")
+        one = "" if asked.chat else ", or one JSON file for all"
+        out.refuse(f"{fact}: give JSON Lines for each, in their order{one}")
     found = group_facts(groups, library, names)
     for name in names:
         if name not in found:
@@ -201,42 +258,36 @@ def _read_groups(
 
 
 def _report(advice: Any, *, verbose: bool) -> None:
-    """Print the recommendation, one table, and with `verbose` what it rests on."""
-    # What was only compared is measured, not recommended.
-    if advice.best:
-        out.say(bold=f"Recommendation: {_name(advice)}.")
-    out.say(advice.reason)
-    rows, distance = [], ("worst KL", "KL when selected") if verbose else ()
+    """Print the verdict, what it rests on, one table, and with `verbose` what else is known."""
+    by_name = {one.method: one for one in advice.tried}
+    verdict = advice.verdict
+    label = _label(by_name[verdict.best]) if verdict.best else ""
+    out.say(bold=HEADLINES[verdict.kind].format(label=label, prompts=verdict.prompts))
+    out.say(f"{verdict.reason} Judged: {advice.judged}.")
+    for lost in by_name[verdict.closest].losses if verdict.closest else ():
+        texts = f"{lost.alone!r} alone, {lost.combined!r} with {verdict.closest}"
+        out.say(f" {lost.prompt!r}: {texts}.", f"Lost, {lost.adapter}:")
+    rows, distance = [], ("KL when selected",) if verbose else ()
     for one in advice.tried:
-        cells, distances = {}, [0.0]
-        for mark in one.marks:
-            counts = f"{mark.share.right}/{mark.share.total}"
-            cells[mark.share.what] = out.format_share(mark.share) if verbose else counts
-            distances.append(mark.kl or 0.0)
-        worst = (max(distances), one.chosen_kl) if verbose else ()
-        rows.append((_label(one), *cells.values(), *worst, f"{one.drift:.2g}", f"{one.cost:.1f}"))
+        cells = {}
+        for share in (*one.kept, *one.further):
+            counts = f"{share.right}/{share.total}"
+            cells[share.what] = out.format_share(share) if verbose else counts
+        far = (one.chosen_kl,) if verbose else ()
+        rows.append((_label(one), *cells.values(), *far, f"{one.drift:.2g}", f"{one.cost:.1f}"))
     if rows:
         columns = ("method", *cells, *distance, "drift", "cost")
         out.show("Answers retained, drift and cost", columns, rows)
     if verbose:
         for title, shares in (("each adapter alone", advice.alone), ("the base", advice.base)):
             counts = ", ".join(f"{share.what} {share.right}/{share.total}" for share in shares)
-            if counts:
-                out.say(f" {counts}", f"Right, {title}:")
+            out.say(f" {counts}", f"Right, {title}:")
         show_drift(advice.adapters, advice.drifts)
         for note in advice.notes:
             out.say(f" {note.rstrip('.')}.", "Note:")
     elif advice.notes:
         shown = "on the base model, adapters and methods; --verbose shows them"
         out.say(f" {len(advice.notes)} {shown}.", "Notes:")
-
-
-def _name(advice: Any) -> str:
-    """Return what to do, such as "merge with per-adapter coefficients 0.62 and 0.79"."""
-    from loratheory.pretrained.methods import METHODS
-
-    best = next(one for one in advice.tried if one.method == advice.best)
-    return f"{'use' if METHODS[best.method].gates else 'merge with'} {_label(best)}"
 
 
 def _label(one: Any) -> str:

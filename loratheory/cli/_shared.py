@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,14 +108,14 @@ class Base:
 
 
 def spread_groups(command: Callable[..., None]) -> Callable[..., None]:
-    """Return a command with options of its own in place of each `Source` or `Base` that it takes.
+    """Return a command with options of its own in place of each dataclass of them that it takes.
 
     Typer reads options from the parameters of a function, one option for each.
     """
     groups: dict[str, type] = {}
     options: dict[str, inspect.Parameter] = {}
     for name, parameter in inspect.signature(command).parameters.items():
-        if parameter.annotation in (Source, Base):
+        if hasattr(parameter.annotation, "__dataclass_fields__"):
             groups[name] = parameter.annotation
             options |= inspect.signature(parameter.annotation).parameters
         else:
@@ -155,13 +156,24 @@ def progress(steps: Any = None, count: int | None = None, **options: Any) -> Any
 
 
 @contextmanager
-def stages(count: int | None = None, **options: Any) -> Iterator[Callable[[str], None]]:
-    """Show a progress bar; yield a function that moves it and says which stage begins."""
+def stages(
+    count: int | None = None, *, every: float = 60, **options: Any
+) -> Iterator[Callable[[str], None]]:
+    """Show a progress bar; yield a function that moves it and says which stage begins.
+
+    Where standard error is no terminal, it gets a line instead, at most one in `every` seconds.
+    """
+    began = said = time.monotonic()
     with progress(count=count, **options) as bar:
 
         def _begin(stage: str) -> None:
+            nonlocal said
             bar.set_description(stage)
             bar.update()
+            now = time.monotonic()
+            if bar.disable and now - said >= every:
+                said = now
+                typer.echo(f"loratheory: after {now - began:.0f} s: {stage}", err=True)
 
         yield _begin
 

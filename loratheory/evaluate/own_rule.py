@@ -105,15 +105,23 @@ def _numbers(array: Any) -> Float[np.ndarray, "*shape"]:
 
 
 def rule_named(name: str) -> OwnRule:
-    """Import the rule ``package.module:rule``, which runs the module's code.
+    """Import the rule ``package.module:rule``, see `import_function`.
 
-    The current folder is searched too. The rule is a merge if its second argument is called
-    `weights`, a router if it is called `activations`. RuleError if there is no such module or
-    attribute, or it is not a function of these two arguments.
+    The rule is a merge if its second argument is called `weights`, a router if it is called
+    `activations`. RuleError if it is not a function of these two arguments.
+    """
+    rule = import_function(name)
+    return OwnRule(name, _form(name, rule), rule)
+
+
+def import_function(name: str) -> Callable[..., Any]:
+    """Import the function ``package.module:function``, which runs the module's code.
+
+    The current folder is searched too. RuleError if there is no such module or function.
     """
     place, _, attribute = name.partition(":")
     if not (place and attribute):
-        refuse(repr(name), "names no rule", "write package.module:rule")
+        refuse(repr(name), "names no function", "write package.module:function")
     # a path instead of a module is the most likely mistake
     if place.endswith(".py"):
         dotted = place.removesuffix(".py").replace("/", ".").lstrip(".")
@@ -133,9 +141,9 @@ def rule_named(name: str) -> OwnRule:
         listed = ", ".join(there) or "no functions"
         refuse(f"module {place}", f"has no {attribute}", f"it has {listed}")
     if not callable(rule):
-        fact = f"is a {type(rule).__name__}, no function"
-        refuse(name, fact, "name rule(updates, weights)")
-    return OwnRule(name, _form(name, rule), rule)
+        refuse(name, f"is a {type(rule).__name__}, no function", "name a function")
+    function: Callable[..., Any] = rule
+    return function
 
 
 def _form(name: str, rule: Callable[..., Any]) -> str:

@@ -1,51 +1,42 @@
 """Which combination method keeps what adapters do alone: measured on some of their prompts.
 
-No answer is needed: what each adapter alone says next is what should be kept. Some prompts choose
+No answer is needed: what each adapter alone writes is what should be kept. Some prompts choose
 coefficients, so that the largest KL divergence from an adapter alone is least; others score. If
 answers are given, only prompts count on which the adapter alone is right.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
-from operator import attrgetter
+from math import ceil
 from typing import Any
 
 import numpy as np
-import torch
 
 from loratheory.adapters import Adapter, AdapterOrPath, read_all
 from loratheory.pretrained.attach import Attached, attach
-from loratheory.pretrained.coefficients import divergence_slopes, optimise_coefficients
+from loratheory.pretrained.coefficients import optimise_coefficients
+from loratheory.pretrained.exam import TOKENS, Divergence, Exam, Scorer, join_slopes
 from loratheory.pretrained.methods import METHODS, Method, Subjects, attach_method
-from loratheory.pretrained.metrics import (
-    Share,
-    first_tokens,
-    kl_by_row,
-    kl_to_base,
-    measure_drift,
-    next_token_logits,
-    retention,
-    token_log_probs,
-    top1,
-)
+from loratheory.pretrained.metrics import Share, kl_to_base, measure_drift, token_log_probs
 from loratheory.pretrained.models import GENERIC, Model, ModelError, failure, maps
+from loratheory.pretrained.verdict import Verdict, recommend
 
 CHOOSING = 8  # prompts of an adapter that choose, at most
-ENOUGH = 0.9  # the part of each adapter that a merge must keep to be taken without asking routers
-CLEARLY = 0.1  # by so much more must routers keep of the adapter that loses most to be taken
 # By adapter, from each prompt to its answer, which is empty where it is not known.
 Prompts = Mapping[str, Mapping[str, str]]
+Exams = Mapping[str, Exam]
+MERGES = tuple(name for name, method in METHODS.items() if method.gates is None)
 
 
 @dataclass(frozen=True)
-class Retention:
-    """What one method keeps of one adapter."""
+class Loss:
+    """A prompt whose answer a method loses, and the texts before and after."""
 
-    share: Share  # of its scoring prompts, those answered as by the adapter alone; if answers are
-    # known, of those that it knows
-    kl: float | None  # from the adapter alone, mean, nats; None for questions that are no adapter's
+    adapter: str
+    prompt: str
+    alone: str
+    combined: str
 
 
 @dataclass(frozen=True)
@@ -55,28 +46,24 @@ class Evaluation:
     method: str  # a name in `METHODS`, or of what was to be compared
     coefficients: tuple[float, ...]  # one for each adapter, or the one that scales the merge
     cost: float  # multiplications for a token of a prompt, relative to the mean adapter alone
-    chosen_kl: float  # the largest mean divergence of an adapter on the prompts that choose
-    marks: tuple[Retention, ...]  # of each adapter, in their order, then of further questions
+    chosen_kl: float  # the largest mean divergence of an adapter on the prompts that choose, nats
+    kept: tuple[Share, ...]  # for each adapter, of the prompts that count, those still right
+    further: tuple[Share, ...]  # right answers to questions that belong to no adapter
+    losses: tuple[Loss, ...]  # of each adapter that loses something, the first prompt
     drift: float  # KL divergence from the base on generic text, nats per token
-
-    @property
-    def worst(self) -> Share:
-        """What is kept of the adapter that loses most."""
-        owned = [mark for mark in self.marks if mark.kl is not None]
-        return min(owned, key=lambda mark: (mark.share.part, -(mark.kl or 0.0))).share
 
 
 @dataclass(frozen=True)
 class Advice:
-    """What was tried, and which method is recommended."""
+    """What was tried, and what is recommended."""
 
     adapters: tuple[str, ...]
-    alone: tuple[Share, ...]  # scoring prompts that each alone answers rightly; empty if unknown
-    base: tuple[Share, ...]  # of what counts for each adapter, what the base answers without any
+    judged: str  # what is compared, in words
+    alone: tuple[Share, ...]  # scoring prompts on which each adapter alone is right
+    base: tuple[Share, ...]  # of what counts for each adapter, where the base is right without any
     drifts: tuple[float, ...]  # of each adapter, as `measure_drift` has them
     tried: tuple[Evaluation, ...]  # in the order asked, then what was to be compared
-    best: str  # the method to take; empty if none was tried
-    reason: str  # why, in a sentence or two
+    verdict: Verdict
     notes: tuple[str, ...]  # methods that could not be tried, and why
 
 
@@ -99,73 +86,31 @@ def split_prompts(prompts: Prompts) -> tuple[Prompts, Prompts]:
     return choosing, scoring
 
 
-class _Exam:
-    """Prompts of each adapter, and what each adapter alone says after its own.
+class _Evaluator:
+    """What evaluating one method after another shares: prompts, the base, points that are measured.
 
-    The groups, whose `names` are those of adapters first, have `prompts` each; `owner` (n,) is the
-    group of each prompt, `alone` (n, v) log-probabilities, those of the base where a group is no
-    adapter's, and `target` (n,) the tokens that are right: the first tokens of the answers, or what
-    the adapter alone says. Costs a pass over its prompts for each adapter.
+    The first exams are the adapters', in their order; others are of questions that need several.
     """
 
-    def __init__(self, model: Model, adapters: Sequence[Adapter], groups: Prompts) -> None:
-        self.model, self.names, self.prompts = model, tuple(groups), [*map(list, groups.values())]
-        self.owner = np.repeat(np.arange(len(groups)), [*map(len, self.prompts)])
-        alone, targets = [], []
-        with attach(model, adapters, 0.0) as acting:
-            for number, pairs in enumerate(groups.values()):
-                # Further groups are no adapter's: then nobody acts.
-                acting.set(np.arange(len(adapters)) == number)
-                alone.append(next_token_logits(model, self.prompts[number]).log_softmax(-1))
-                answers = [*pairs.values()]
-                known = all(answers)
-                first = first_tokens(model, answers, self.prompts[number]) if known else None
-                targets.append(alone[-1].argmax(1) if first is None else first)
-        self.alone, self.target = torch.cat(alone), torch.cat(targets)
-
-    @property
-    def right(self) -> np.ndarray:
-        """Where the adapter alone is right."""
-        return top1(self.alone, self.target)
-
-    def ask(self) -> tuple[np.ndarray, np.ndarray]:
-        """With what acts now, the mean divergence of each group, and which answers are right."""
-        prompts = [*chain.from_iterable(self.prompts)]
-        now = next_token_logits(self.model, prompts).log_softmax(-1)
-        # Rounding makes a divergence of nothing negative.
-        kl = kl_by_row(self.alone, now).clamp(min=0).double().numpy()
-        means = np.bincount(self.owner, kl) / np.bincount(self.owner)
-        return means, top1(now, self.target)
-
-    def slopes(self, acting: Attached, coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """With these coefficients the mean divergence of each group, and its derivatives."""
-        alone = self.alone.split([*map(len, self.prompts)])
-        return divergence_slopes(self.model, acting, self.prompts, alone, coefficients)
-
-    def score(self, owned: int) -> tuple[Retention, ...]:
-        """Return what is kept of each group; the first `owned` are adapters'."""
-        means, said = self.ask()
-        counted = self.right | (self.owner >= owned)  # of further questions all count
-        # Further questions are no adapter's, so that there is nothing to diverge from.
-        marks = []
-        for i, share in enumerate(retention(self.names, self.owner, said, counted)):
-            marks.append(Retention(share, float(means[i]) if i < owned else None))
-        return tuple(marks)
-
-
-class _Evaluator:
-    """What evaluating one method after another shares: both exams, the base, measured points."""
-
     def __init__(
-        self, model: Model, adapters: Sequence[Adapter], choosing: Prompts, scoring: Prompts
+        self, model: Model, adapters: Sequence[Adapter], search: Sequence[Divergence], exams: Exams
     ) -> None:
-        self.model, self.count = model, len(adapters)
-        self.trial = _Exam(model, adapters, choosing)
-        self.exam = _Exam(model, adapters, scoring)
+        self.model, self.count, self.search, self.exams = model, len(adapters), search, exams
         # Numbers of the mean adapter, and the base's log-probabilities on generic text.
         self.size = sum(map(_count_numbers, adapters)) / self.count
         self.base, _ = token_log_probs(model, GENERIC, at_once=True)
         self.measured: dict[Any, np.ndarray] = {}
+
+    def measure_alone(self) -> tuple[list[Share], list[Share]]:
+        """Return what each adapter alone answers rightly, and the base of what counts."""
+        alone = []
+        for name, exam in [*self.exams.items()][: self.count]:
+            alone.append(Share.of(name, int(exam.right.sum()), len(exam.right)))
+            if not alone[-1].right:
+                fact = f"alone it is right on none of {len(exam.right)} prompts"
+                remedy = "see that it was trained on these prompts and answers, or give no answers"
+                raise failure(name, fact, remedy)
+        return alone, self._judge(None)[0][: self.count]
 
     def evaluate(self, name: str, method: Method, acting: Attached) -> Evaluation:
         """Optimise the coefficients of a method that acts now, score it, and take it off."""
@@ -176,18 +121,33 @@ class _Evaluator:
             key = (what, *coefficients.tolist()) if coefficients.any() else ()
             if key not in self.measured:
                 acting.set(coefficients)
-                self.measured[key] = self.trial.ask()[0]
+                self.measured[key] = np.array([one.measure(acting) for one in self.search])
             return self.measured[key]
 
         with acting:
             first = acting.coefficients[0].tolist()
-            slopes = partial(self.trial.slopes, acting)
+            slopes = partial(join_slopes, self.search, acting)
             numbers, kl = optimise_coefficients(_measure, slopes, method.free, first)
             acting.set(numbers)
             now, _ = token_log_probs(self.model, GENERIC, at_once=True)
-            marks = self.exam.score(self.count)
+            shares, losses = self._judge(acting)
             cost = self.cost(method, acting)
-        return Evaluation(name, numbers, cost, kl, marks, kl_to_base(self.base, now))
+        kept, further = tuple(shares[: self.count]), tuple(shares[self.count :])
+        drift = kl_to_base(self.base, now)
+        return Evaluation(name, numbers, cost, kl, kept, further, tuple(losses), drift)
+
+    def _judge(self, acting: Attached | None) -> tuple[list[Share], list[Loss]]:
+        """Return what is right in each exam, and the first prompt that each adapter loses."""
+        shares, losses = list[Share](), list[Loss]()
+        for number, (name, exam) in enumerate(self.exams.items()):
+            # Only what an adapter knows alone can be lost; of further questions all count.
+            own = number < self.count
+            counted, right = exam.right | (not own), exam.judge(acting)
+            shares.append(Share.of(name, int((right & counted).sum()), int(counted.sum())))
+            for i in np.flatnonzero(counted & ~right)[:1] if own and acting else ():
+                [text] = exam.write([i], acting)
+                losses.append(Loss(name, exam.prompts[i], exam.read(i), text))
+        return shares, losses
 
     def cost(self, method: Method, acting: Attached) -> float:
         """Return the multiplications for a token, relative to the base with the mean adapter."""
@@ -215,9 +175,11 @@ def advise(
     others: Mapping[str, Adapter] | None = None,
     moments: Sequence[Any] | None = None,
     about: Sequence[Subjects] = (),
+    tokens: int = TOKENS,
+    scorer: Scorer = None,
     begin: Callable[[str], None] = lambda _: None,
 ) -> Advice:
-    """Evaluate combination methods on prompts of each adapter, and recommend one.
+    """Evaluate combination methods on prompts of each adapter, and say what to do with them.
 
     Parameters
     ----------
@@ -226,7 +188,7 @@ def advise(
     adapters : sequence of Adapter or path
         Two or more.
     choosing : mapping
-        By adapter, in their order, prompts that choose coefficients; answers are ignored.
+        By adapter, in their order, prompts that choose coefficients, with or without answers.
     scoring : mapping
         In the same order prompts that score, with answers to all or none; then, if wanted, further
         groups with answers, such as two-hop questions. `split_prompts` makes both of one mapping.
@@ -238,6 +200,12 @@ def advise(
         The adapters' input moments for regmean, as `loratheory.adapters.merge` takes them.
     about : sequence of Subjects, optional
         What each adapter is about, for subject routing; `read_subjects` reads it from a card.
+    tokens : int
+        The longest text that is judged, unless an answer is longer. With 1 only first tokens are
+        compared, which is faster.
+    scorer : callable, optional
+        From prompt, text and reference, which is the answer or else the text of the adapter alone,
+        to a number from 0 to 1. A text is right from 0.5 on.
     begin : callable
         Called with what begins: "each adapter alone", then the name of each method and of the
         others.
@@ -248,20 +216,33 @@ def advise(
         Costs at most 14 passes over the choosing prompts for each method with one coefficient, and
         for k adapters with one each at most k + 15 and 16 + 2k with gradients, of about two passes
         and the activations of sixteen prompts; `optimise_coefficients` says how. Every method costs
-        a pass over the scoring prompts, too. Passes of routers cost more.
+        a pass over the scoring prompts with their texts, or with a `scorer` one and a pass of a
+        single token for each that is written. Passes of routers cost more.
 
     Raises
     ------
     ModelError
-        If there is no such method, or an adapter alone answers none of its scoring prompts rightly.
+        If there is no such method, an adapter alone is right on none of its scoring prompts, or the
+        scorer fails or returns no number from 0 to 1.
     """
     if unknown := {*methods} - {*METHODS}:
         raise failure(repr(min(unknown)), "no such method", f"choose from {', '.join(METHODS)}")
-    # What each adapter alone says is the standard that every method is held against.
-    names, adapters = tuple(choosing), read_all(adapters)
+    # What each adapter alone writes is the standard that every method is held against.
+    adapters = read_all(adapters)
     begin("each adapter alone")
-    evaluator = _Evaluator(model, adapters, choosing, scoring)
-    alone, bare = _measure_alone(evaluator.exam, len(adapters))
+    names, search, exams = tuple(choosing), list[Divergence](), dict[str, Exam]()
+    with attach(model, adapters, 0.0) as acting:
+        for number, (name, pairs) in enumerate(scoring.items()):
+            # Further groups are no adapter's: then nobody acts.
+            acting.set(np.arange(len(adapters)) == number)
+            own = name in choosing
+            exams[name] = Exam(model, pairs, tokens, scorer, own=own)
+            if own:
+                # A scorer's references need not be what any adapter writes.
+                some = dict.fromkeys(choosing[name], "") if scorer else choosing[name]
+                search.append(Divergence.of(model, some, tokens))
+    evaluator = _Evaluator(model, adapters, search, exams)
+    alone, bare = evaluator.measure_alone()
     tried, notes, given = list[Evaluation](), list[str](), {"moments": moments, "subjects": about}
     # A method that is named twice is tried once.
     for name in dict.fromkeys(methods):
@@ -276,71 +257,15 @@ def advise(
             notes.append(f"{name} cannot be tried: {error}")
             continue
         tried.append(evaluator.evaluate(name, method, acting))
-    best, reason = recommend(tried)
+    found = recommend(tried, MERGES)
     # Not before the recommendation: what was to be compared is never the advice.
     for name, adapter in (others or {}).items():
         begin(name)
         # A finished merge has nothing left to choose.
         tried.append(evaluator.evaluate(name, Method(name, free=""), attach(model, [adapter])))
-    if not best and tried:
-        sentences = []
-        for one in tried:
-            kept = [_describe(mark.share) for mark in one.marks if mark.kl is not None]
-            sentences.append(f"{one.method} retains {', '.join(kept)}.")
-        reason = " ".join(sentences)
-    known = any(chain.from_iterable(scoring[name].values() for name in names))
-    said, drifts = tuple(alone) if known else (), measure_drift(model, adapters)
-    return Advice(names, said, tuple(bare), drifts, tuple(tried), best, reason, tuple(notes))
-
-
-def _measure_alone(exam: _Exam, count: int) -> tuple[list[Share], list[Share]]:
-    """Return what each of `count` adapters alone answers rightly, and the base of what counts."""
-    alone = retention(exam.names, exam.owner, exam.right, exam.owner >= 0)[:count]
-    for share in alone:
-        if not share.right:
-            fact = f"alone it is right on none of {share.total} prompts: nothing of it can be kept"
-            raise failure(share.what, fact, "see that it was trained on these prompts and answers")
-    # Only what an adapter knows alone can be lost.
-    counted = exam.right | (exam.owner >= count)
-    return alone, retention(exam.names, exam.owner, exam.ask()[1], counted)[:count]
-
-
-def recommend(tried: Sequence[Evaluation]) -> tuple[str, str]:
-    """Return the method to take of those tried, and why.
-
-    The best merge and the best router have the least divergence on the prompts that choose. The
-    merge is taken where it keeps the part `ENOUGH` of every adapter on the others, or, of the one
-    that loses most, less by no more than `CLEARLY` than the router does.
-    """
-    best: dict[bool, Evaluation] = {}
-    for one in sorted(tried, key=attrgetter("chosen_kl")):
-        best.setdefault(METHODS[one.method].gates is None, one)
-    merge, gate = best.get(True), best.get(False)
-    # A merge costs what one adapter costs, so that gates must keep clearly more.
-    if merge and (gate is None or merge.worst.part >= min(ENOUGH, gate.worst.part - CLEARLY)):
-        reason = f"{_describe_worst(merge)}; {_describe_drift(merge)}; cost of one adapter."
-        if merge.worst.part >= ENOUGH:
-            return merge.method, reason
-        more = f"No gating or routing retains over {100 * CLEARLY:.0f} points more"
-        least = more if gate else "No gating or routing was tried"
-        return merge.method, f"{reason} {least}. One adapter at a time would lose nothing."
-    if gate is None:
-        return "", "No method was tried, so none is recommended."
-    reason = f"{_describe_worst(gate)}; {_describe_drift(gate)}; cost of {gate.cost:.1f} adapters."
-    if merge:
-        reason += f" The best merge, {merge.method}, retains {_describe(merge.worst)}."
-    return gate.method, reason
-
-
-def _describe_drift(one: Evaluation) -> str:
-    return f"drift {one.drift:.2g} nats per token"
-
-
-def _describe(share: Share) -> str:
-    return f"{share.right} of {share.total} answers of {share.what}"
-
-
-def _describe_worst(one: Evaluation) -> str:
-    if one.worst.part == 1:
-        return "Every adapter retains all its answers"
-    return f"The lowest retention is {_describe(one.worst)}"
+    if found.prompts:
+        # Those that choose come on top, and those that the adapter alone answers wrongly.
+        asked = max(share.total / share.right for share in alone)
+        found = replace(found, prompts=CHOOSING + ceil(found.prompts * asked))
+    measured = (tuple(alone), tuple(bare), measure_drift(model, adapters), tuple(tried))
+    return Advice(names, exams[names[0]].judged, *measured, found, tuple(notes))

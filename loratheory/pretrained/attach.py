@@ -11,6 +11,7 @@ import difflib
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -52,6 +53,13 @@ class Router:
 
     def before_forward(self, name: str, module: Any, args: Any, kwargs: Any) -> None:
         """Decide what the coming pass of a watched module needs."""
+
+    def hold(self, prompts: Mapping[str, Any]) -> AbstractContextManager[bool]:  # noqa: ARG002
+        """Decide by these prompts for all that follows them, see `Attached.hold`.
+
+        Routers that decide token by token need not: what follows changes no earlier token.
+        """
+        return nullcontext(enter_result=False)
 
 
 class Attached:
@@ -158,6 +166,17 @@ class Attached:
                 hook = partial(route.before_forward, name)
                 handle = module.register_forward_pre_hook(hook, with_kwargs=True)
                 self._router_handles.append(handle)
+
+    def hold(self, prompts: Mapping[str, Any]) -> AbstractContextManager[bool]:
+        """Have a route that chooses for whole prompts choose once, until the end of ``with``.
+
+        Otherwise it chooses anew at each pass, by all of the text that it sees. `prompts` are a
+        batch, as `metrics.batch` makes it, and passes inside of ``with`` must have the same rows.
+        Yields whether the network may keep a cache there. Costs the passes by which the route
+        chooses.
+        """
+        route = self.route
+        return route.hold(prompts) if isinstance(route, Router) else nullcontext(enter_result=True)
 
     def _change(
         self, row: int, name: str, site: "Site", _: Any, args: Any, kwargs: Any, out: Any
@@ -338,13 +357,21 @@ def _require_modules(model: Model, adapter: Adapter, places: dict[str, Map]) -> 
 
 
 def _compare_base(model: Model, adapter: Adapter) -> None:
-    """Warn where an adapter names another base, or another commit of it; a branch says nothing."""
-    base, revision = adapter.info.base, str(adapter.info.config.get("revision") or "")
+    """Warn where an adapter was trained on another base or another commit of it.
+
+    Digests of the weights decide, where the adapter records one or names a folder that is there;
+    otherwise names do, and the commit, since a branch says nothing.
+    """
+    info, fact = adapter.info, ""
+    base, revision = info.base, info.revision
     # Owners differ between mirrors and local copies; the last part names the model.
     wanted, here = PurePath(base).name.casefold(), PurePath(model.name).name.casefold()
-    fact = ""
-    if wanted and here and wanted != here:
-        fact = f"{base}, this is {model.name}"
+    if info.base_digest:
+        if info.base_digest != model.digest:
+            fact = f"other weights than those of {model.name} (by their digests)"
+    elif wanted and here and wanted != here:
+        if not model.is_in(base):
+            fact = f"{base}, this is {model.name} (by their names, since it records no digest)"
     # A branch moves, so only commits tell revisions apart; either may be shortened.
     elif set(revision) <= set("0123456789abcdef") and any(map(ne, revision, model.revision)):
         fact = f"revision {revision}, this is {model.revision}"

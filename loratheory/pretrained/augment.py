@@ -20,7 +20,9 @@ import numpy as np
 
 from loratheory.adapters import AdapterError
 from loratheory.adapters.peft_io import json_object, opened
-from loratheory.pretrained.metrics import first_tokens, next_token_logits, write_on
+from loratheory.pretrained.chat import split_messages
+from loratheory.pretrained.generate import write_on
+from loratheory.pretrained.metrics import first_tokens, next_token_logits
 from loratheory.pretrained.models import Model, ModelError, failure, read_json
 from loratheory.pretrained.stand_ins import (
     REMEDY,
@@ -35,6 +37,7 @@ from loratheory.tasks.export import write_folder
 
 OWN = Path(__file__).with_name("descriptions.json")
 ROW, ASKED = 'write {"prompt": "…", "completion": "…"}', 'write {"prompt": "…"}'
+CHAT = 'write {"messages": [{"role": "user", "content": "…"}]}; answers have the role assistant'
 TITLE = "Training examples by description"
 ABOUT = (
     "Made by `loratheory augment`: facts whose subjects are mentioned by descriptions that the "
@@ -216,11 +219,12 @@ def write_examples(folder: Path, made: Augmentation, base: str, *, overwrite: bo
     return write_folder(folder, TITLE, sets, body, more=more, terms="", overwrite=overwrite)
 
 
-def read_rows(file: Path, *, answered: bool = True) -> dict[str, str]:
+def read_rows(file: Path, *, answered: bool = True, chat: bool = False) -> dict[str, str]:
     """Return the answer to each prompt of a file of JSON Lines, as `write_examples` writes them.
 
     An answer is called `completion` there; `answer` does as well. Unless rows must be `answered`,
-    answers are not read, and a question mark stands for each. Blank lines are skipped.
+    answers are not read, and a question mark stands for each. Blank lines are skipped. With `chat`
+    each row has `messages`, as `chat.split_messages` reads them.
 
     Raises
     ------
@@ -236,12 +240,13 @@ def read_rows(file: Path, *, answered: bool = True) -> dict[str, str]:
                 if not line.strip():
                     continue
                 row = json_object(file, line, f"mend line {number}")
+                row = split_messages(row) if chat else row
                 prompt, answer = row.get("prompt"), row.get("completion", row.get("answer"))
                 if not answered:
                     answer = "?"
                 if not are_texts([prompt, answer]):
                     what, row_of = ("prompt and completion", ROW) if answered else ("prompt", ASKED)
-                    raise failure(where, f"there is no {what} in words", row_of)
+                    raise failure(where, f"there is no {what} in words", CHAT if chat else row_of)
                 # A row that comes twice does no harm.
                 before = pairs.setdefault(str(prompt), str(answer).strip())
                 if before != str(answer).strip():

@@ -8,23 +8,17 @@ sequential quadratic programming on the epigraph: minimise ``t`` such that no di
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import torch
 from scipy.interpolate import CubicSpline
 from scipy.optimize import minimize
-
-from loratheory.pretrained.attach import Attached
-from loratheory.pretrained.metrics import batch, kl_by_row, last_logits
-from loratheory.pretrained.models import Model
 
 MOST = 2.0  # the largest coefficient that is tried
 LINE = (0.0, 0.2, 0.5, 0.8, 1.1, 1.4, 1.7, 2.0)  # of a common coefficient
 REFINED = 6  # further points on the line, at most
 GRADIENTS = 16  # at most, and two more for each coefficient
 APART = 0.25  # in some coefficient, two starts of a descent
-AT_ONCE = 16  # prompts whose activations are kept for derivatives, at most
 DIGITS = 4  # after the point, of coefficients: what is returned is what was measured
 TINY = 1e-5  # nats: float32 rounds a divergence by up to a tenth of this, so less counts as nothing
 PART = 1e-3  # a descent ends where a step gains less than this part of its start
@@ -33,7 +27,7 @@ DEEP = 0.1  # a descent to less than this part of its start is refined; otherwis
 NARROW = 0.99  # an end is worse than the best where that is below this part of it
 CLOSE = 0.1  # how far a refinement goes in each coefficient
 NEAR = 2.0  # times the value that is reached: a start that is no worse may lie in a lower valley
-FAR = 50.0  # nats, where a model overflows
+FAR = 200.0  # nats, where a model overflows
 # From coefficients (n,) to the divergence of each adapter (k,), in nats.
 Measure = Callable[[np.ndarray], np.ndarray]
 # From coefficients (n,) to the divergences (k,) and their derivatives (k, n).
@@ -73,7 +67,7 @@ def optimise_coefficients(
     Raises
     ------
     ValueError
-        If `measure` or `slopes` raises it; values that are not finite count as 50 nats.
+        If `measure` or `slopes` raises it; values that are not finite count as 200 nats.
     """
     search = _Search(measure, slopes, len(given))
     with suppress(_Spent):
@@ -85,55 +79,6 @@ def optimise_coefficients(
             search.measured_at(np.array(given, dtype=float))
     best = search.best()
     return best, float(search.seen[best].max())
-
-
-def divergence_slopes(
-    model: Model,
-    acting: Attached,
-    prompts: Sequence[Sequence[str]],
-    alone: Sequence[Any],
-    coefficients: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean divergence from each adapter alone, and its derivatives, by autograd.
-
-    Parameters
-    ----------
-    model : Model
-        The base.
-    acting : Attached
-        What acts on it; its coefficients are the same afterwards.
-    prompts : sequence of sequence of str
-        The prompts of each adapter.
-    alone : sequence of (prompts, vocabulary) tensor
-        Log-probabilities after them where each adapter acts alone, on the CPU.
-    coefficients : (n,) array
-        Where the derivatives are taken; the same in all modules.
-
-    Returns
-    -------
-    (k,) array, (k, n) array
-        Divergences in nats, and derivatives. Costs a pass forwards and one back over all prompts,
-        and memory for the activations of at most sixteen prompts.
-    """
-    values, rows = np.zeros(len(prompts)), np.zeros((len(prompts), len(coefficients)))
-    for group, (own, before) in enumerate(zip(prompts, alone, strict=True)):
-        # Each adapter's divergence is of its own prompts only: its backward pass is theirs.
-        for start in range(0, len(own), AT_ONCE):
-            some = slice(start, start + AT_ONCE)
-            leaf = torch.tensor(coefficients, dtype=torch.float64, requires_grad=True)
-            acting.traced = leaf
-            try:
-                with torch.enable_grad():
-                    now = last_logits(model, batch(model, own[some])).float().log_softmax(-1).cpu()
-                    kl = kl_by_row(before[some], now).sum() / len(own)
-                    # No token may have come to an adapter, and autograd refuses what is not used.
-                    (slope,) = torch.autograd.grad(kl + 0 * leaf.sum(), leaf)
-            finally:
-                acting.traced = None
-            # Parts of a group add up to its mean, since each was divided by all its prompts.
-            values[group] += kl.item()
-            rows[group] += slope.numpy()
-    return values.clip(min=0), rows
 
 
 class _Search:

@@ -33,7 +33,7 @@ from transformers import Cache
 from loratheory.adapters import Scores, calibrate_z, response_norms, standardised
 from loratheory.lowrank import Array
 from loratheory.pretrained.attach import Attached, Router, collect_inputs
-from loratheory.pretrained.metrics import batch, first_tokens, kl_by_row, last_logits, one_by_one
+from loratheory.pretrained.metrics import first_tokens, kl_by_row, one_by_one
 from loratheory.pretrained.models import GENERIC, Model, failure
 
 Groups = Sequence[Sequence[int]]
@@ -173,6 +173,7 @@ class _PromptRouter(Router):
             self.rows[number, list(group)] = 1
         self.weights: Any = torch.zeros(0, self.size)  # at all tokens of a pass, padding included
         self.listener: Listener | None = None
+        self.held: Any = None  # weights (b, k) of prompts that were chosen for already
 
     def calibrate(self, ordinary: Ordinary | None) -> None:
         """Measure responses on ordinary prompts, without which there are none later."""
@@ -196,17 +197,31 @@ class _PromptRouter(Router):
         return self.weights.to(x)
 
     def before_forward(self, name: str, module: Any, args: Any, kwargs: Any) -> None:  # noqa: ARG002
-        """Choose who acts on each prompt."""
+        """Choose who acts on each prompt, unless that is settled."""
+        self.ids = kwargs["input_ids"] if "input_ids" in kwargs else args[0]
+        if self.held is not None:
+            self._spread(self.held)
+            return
         if kwargs.get("past_key_values") is not None:
             fact = "a prompt is judged as a whole, and a cache holds part of it already"
             raise failure(self.model, fact, "call the network with use_cache=False")
-        self.ids = kwargs["input_ids"] if "input_ids" in kwargs else args[0]
         mask = kwargs.get("attention_mask")
         self.real = (torch.ones_like(self.ids) if mask is None else mask).bool()
         # Not a call of the module, which would run this hook again.
         self.attempt = partial(module.forward, *args, **kwargs)
         nobody = self.rows.new_zeros(len(self.ids), self.size, device=self.ids.device)
         self._spread(self.choose(nobody))
+
+    @contextmanager
+    def hold(self, prompts: Mapping[str, Any]) -> Iterator[bool]:
+        """Keep the choice for these prompts, which then needs no earlier token."""
+        self.before_forward("", self.model.network, (), prompts)
+        # All tokens of a prompt have the same weights, and its first ones are as good as any.
+        self.held = self.weights[:: self.ids.shape[1]]
+        try:
+            yield True
+        finally:
+            self.held = None
 
     def _spread(self, weights: Any) -> None:
         """Let adapters act with weights (b, k) at all tokens, which come in rows by prompts."""
@@ -429,25 +444,3 @@ def record_weights(acting: Attached) -> Iterator[dict[str, Array]]:
         yield acting.recorded
     finally:
         acting.recorded = None
-
-
-def freeze_routing(model: Model, acting: Attached, prompt: str) -> None:
-    """Have gates that choose for a whole prompt choose for this one, once and for all.
-
-    The route goes, and the coefficients of the adapters that were not chosen become zero: then the
-    network may keep a cache. Costs a pass of the gates.
-
-    Raises
-    ------
-    ModelError
-        If the route that acts weighs tokens or modules differently.
-    """
-    with record_weights(acting) as last, torch.no_grad():
-        last_logits(model, batch(model, [prompt]))
-    # One choice for the prompt gives every token of every module the same row.
-    weights = torch.cat([*last.values()])
-    if not bool((weights == weights[0]).all()):
-        fact = "the route weighs the prompt's tokens or modules differently"
-        raise failure(model, fact, "freeze only prompt-level gating, hop-wise or subject routing")
-    acting.follow(None)
-    acting.set(acting.coefficients * np.asarray(weights[0].cpu()))

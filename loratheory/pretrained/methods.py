@@ -7,8 +7,7 @@ stored as a PEFT adapter; a router as a **route**: a folder with the adapters on
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -16,15 +15,14 @@ from typing import Any, Literal, NamedTuple
 from transformers import TextStreamer
 
 from loratheory.adapters import Adapter, merge, read_adapter, write_adapter
-from loratheory.pretrained.attach import Attached, Router, attach
+from loratheory.pretrained.attach import Attached, attach
 from loratheory.pretrained.gates import (
-    freeze_routing,
     gate_blocks,
     gate_matrices,
     gate_prompts,
     route_subjects,
 )
-from loratheory.pretrained.metrics import write_on
+from loratheory.pretrained.generate import write_on
 from loratheory.pretrained.models import Model, failure, read_json
 from loratheory.pretrained.stand_ins import are_texts
 from loratheory.pretrained.train import hash_adapter
@@ -229,8 +227,7 @@ def _read_route(folder: Path) -> tuple[Method, list[Adapter], list[Subjects]]:
     return method, adapters, about
 
 
-@contextmanager
-def apply_method(model: Model, folder: str | Path, prompt: str | None = None) -> Iterator[Attached]:
+def apply_method(model: Model, folder: str | Path) -> Attached:
     """Let the content of a folder act on a model: a PEFT adapter, a merge or a route.
 
     Parameters
@@ -239,10 +236,12 @@ def apply_method(model: Model, folder: str | Path, prompt: str | None = None) ->
         The base.
     folder : path
         As PEFT, `loratheory merge` or `loratheory advise` wrote it.
-    prompt : str, optional
-        If given, routers that choose for whole prompts choose for this one now, so that the network
-        may keep a cache. Otherwise they choose at every call, which needs ``use_cache=False``, as
-        per-block gating does.
+
+    Returns
+    -------
+    Attached
+        They act until the end of ``with``. Routers that choose for whole prompts do so at every
+        call, which needs ``use_cache=False``, as per-block gating does, or once in `Attached.hold`.
 
     Raises
     ------
@@ -251,14 +250,8 @@ def apply_method(model: Model, folder: str | Path, prompt: str | None = None) ->
     """
     if (Path(folder) / ROUTE).exists():
         method, adapters, about = _read_route(Path(folder))
-        acting = attach_method(model, adapters, method, about=about)
-        freeze = prompt is not None and method.gates in (gate_prompts, route_subjects)
-    else:
-        acting, freeze = attach(model, [read_adapter(folder)]), False
-    with acting:
-        if freeze:
-            freeze_routing(model, acting, prompt or "")
-        yield acting
+        return attach_method(model, adapters, method, about=about)
+    return attach(model, [read_adapter(folder)])
 
 
 def generate_text(
@@ -281,8 +274,6 @@ def generate_text(
 
     streamer = TextStreamer(model.tokenizer, skip_prompt=True, skip_special_tokens=True)
     streamer.on_finalized_text = _pass_on
-    with apply_method(model, folder, prompt) as acting:
-        # A router that is left decides before each pass, and cannot where a cache hides the past.
-        cached = not isinstance(acting.route, Router)
-        [text] = write_on(model, [prompt], tokens, streamer=streamer, use_cache=cached)
+    with apply_method(model, folder) as acting:
+        [text] = write_on(model, [prompt], tokens, acting, streamer=streamer)
     return text

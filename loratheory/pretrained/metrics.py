@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -25,14 +26,26 @@ from loratheory.shapes import Float
 AT_ONCE = 64  # prompts in a pass
 # The end of a prompt that its answer follows without a space.
 DIRECT = re.compile(r"[\s=/([{]\Z")
-# Generation settings that replace the model's own: always the likeliest token.
-GREEDY = {
-    "do_sample": False,
-    "num_beams": 1,
-    "repetition_penalty": 1.0,
-    "no_repeat_ngram_size": 0,
-    "pad_token_id": 0,
-}
+# The share of greedy next tokens on `GENERIC` that differ from the base's, by drift: measured with
+# 18 weightings of the two adapters in tests/data on SmolLM2-135M (0.11, 0.16, 0.27, 0.40, 0.57,
+# 0.70 and 0.86 at 0.05, 0.1, 0.35, 1.1, 2.1, 3.5 and 5.9 nats per token; from 0.1 on a token in
+# each of the twelve sentences). For comparison, in
+# paper/studies/lm_strangers the sum of two adapters has a drift of 2.6 to 10.2 after standard
+# training (median 3.3) and a median of 0.6 with two stand-ins.
+DRIFT_WORDS = (
+    (0.1, "ordinary text changes little, by at most one next token in six"),
+    (0.4, "ordinary text changes by up to a quarter of its next tokens, some in every sentence"),
+    (1.1, "ordinary text changes by up to 40% of its next tokens, some in every sentence"),
+    (
+        2.1,
+        "ordinary text changes by up to 60% of its next tokens, so every sentence reads otherwise",
+    ),
+    (
+        3.5,
+        "ordinary text changes by up to 70% of its next tokens, so every sentence reads otherwise",
+    ),
+    (np.inf, "little is left of ordinary text: over 70% of its next tokens change"),
+)
 
 
 def kl_by_row(reference: Array, other: Array) -> Any:
@@ -65,6 +78,12 @@ def measure_drift(model: Model, adapters: Sequence[Adapter]) -> tuple[float, ...
         with attach(model, [adapter]):
             drifts.append(kl_to_base(base, token_log_probs(model, GENERIC)[0]))
     return tuple(drifts)
+
+
+def describe_drift(drift: float) -> str:
+    """Return in words what an adapter of this drift does to ordinary text."""
+    levels = (words for most, words in DRIFT_WORDS if drift <= most)
+    return next(levels, DRIFT_WORDS[-1][1])  # not a number is no small drift
 
 
 def top1(logits: Array, targets: Array) -> np.ndarray:
@@ -101,18 +120,6 @@ class Share:
         return self.right / max(self.total, 1)
 
 
-def retention(
-    names: Sequence[str], owner: np.ndarray, right: np.ndarray, counted: np.ndarray
-) -> list[Share]:
-    """Return for each group the share of its counted prompts (n,) that are answered rightly."""
-    kept = np.bincount(owner, right & counted, len(names))
-    total = np.bincount(owner, counted, len(names))
-    shares = []
-    for i, name in enumerate(names):
-        shares.append(Share.of(name, int(kept[i]), int(total[i])))
-    return shares
-
-
 def measure_accuracy(model: Model, what: str, questions: Sequence[tuple[str, str]]) -> Share:
     """Return the share of (prompt, answer) whose answer's first token is the most likely."""
     if not questions:
@@ -122,7 +129,9 @@ def measure_accuracy(model: Model, what: str, questions: Sequence[tuple[str, str
     return Share.of(what, int(right.sum()), len(questions))
 
 
-def batch(model: Model, prompts: Sequence[str]) -> dict[str, Any]:
+def batch(
+    model: Model, prompts: Sequence[str], then: Sequence[Sequence[int]] = ()
+) -> dict[str, Any]:
     """Return prompts as one batch, padded on the left so that its last position ends each prompt.
 
     Parameters
@@ -131,6 +140,8 @@ def batch(model: Model, prompts: Sequence[str]) -> dict[str, Any]:
         With a tokenizer; its own padding settings are neither used nor changed.
     prompts : sequence of str
         At least one.
+    then : sequence of sequence of int
+        Tokens that follow each prompt; none by default.
 
     Returns
     -------
@@ -143,7 +154,8 @@ def batch(model: Model, prompts: Sequence[str]) -> dict[str, Any]:
     ModelError
         If the model has no tokenizer, or a prompt no token.
     """
-    rows = list(map(torch.tensor, _tokenize(model, prompts, "prompt")))
+    read = tokenize(model, prompts, "prompt")
+    rows = [torch.tensor([*row, *more]) for row, more in zip_longest(read, then, fillvalue=())]
     pad = getattr(model.tokenizer, "pad_token_id", None) or 0
     ids = pad_sequence(rows, batch_first=True, padding_value=pad, padding_side="left")
     ones = list(map(torch.ones_like, rows))
@@ -183,7 +195,7 @@ def first_tokens(model: Model, words: Sequence[str], prompts: Sequence[str] = ()
         If the model has no tokenizer, a word has no token, or different words all begin with the
         same token.
     """
-    read = partial(_tokenize, model, kind="answer", add_special_tokens=False)
+    read = partial(tokenize, model, kind="answer", add_special_tokens=False)
     both, b, a = read(["b a", "b", "a"])
     # Some tokenizers put a space before each text themselves; a second one would be a token.
     space = "" if both == b + a else " "
@@ -201,7 +213,7 @@ def first_tokens(model: Model, words: Sequence[str], prompts: Sequence[str] = ()
     return torch.tensor(first, dtype=torch.int64)
 
 
-def _tokenize(model: Model, texts: Sequence[str], kind: str, **options: Any) -> list[list[int]]:
+def tokenize(model: Model, texts: Sequence[str], kind: str, **options: Any) -> list[list[int]]:
     """Return the tokens of each text, at least one; `kind` is what a text is called in errors."""
     if model.tokenizer is None:
         fact = "it has no tokenizer"
@@ -255,13 +267,23 @@ def last_logits(model: Model, prompts: Mapping[str, Any], ends: Any = None) -> A
     (b, vocabulary) tensor
         In the model's type, on its device. Costs one pass, which autograd records if it is on.
     """
-    options = _accept(model, logits_to_keep=1 if ends is None else ends, use_cache=False)
+    logits = tail_logits(model, prompts, 1 if ends is None else ends)
+    return logits[:, -1] if ends is None else logits[0]
+
+
+def tail_logits(model: Model, prompts: Mapping[str, Any], keep: Any) -> Any:
+    """Return the logits (b, keep, vocabulary) at the last `keep` positions of a batch.
+
+    `keep` may also be a tensor of positions. Costs one pass, which autograd records if it is on.
+    """
+    options = _accept(model, logits_to_keep=keep, use_cache=False)
     head = output_head(model)
-    # The last position alone is a view with gaps.
+    # The last positions alone are a view with gaps.
     handle = head.register_forward_pre_hook(_make_contiguous) if head is not None else None
     try:
         logits = model.network(**prompts, **options).logits
-        return logits[:, -1] if ends is None else logits[0]
+        # Some networks know no such option and return them all.
+        return logits[:, -keep:] if isinstance(keep, int) else logits
     finally:
         if handle is not None:
             handle.remove()
@@ -297,46 +319,6 @@ def token_log_probs(
             every.append(logs)
             came.append(logs.gather(1, ids[:, 1:][real][:, None])[:, 0])
     return torch.cat(every), torch.cat(came)
-
-
-def write_on(
-    model: Model,
-    prompts: Sequence[str],
-    count: int,
-    *,
-    streamer: Any = None,
-    use_cache: bool = True,
-) -> list[str]:
-    """Return the text with which a model continues each prompt, always by the likeliest token.
-
-    Parameters
-    ----------
-    model : Model
-        Adapters that act on it at the time have their effect.
-    prompts : sequence of str
-        At least one.
-    count : int
-        How many tokens are written at most.
-    streamer : transformers.TextStreamer, optional
-        Gets the tokens of a single prompt as they come.
-    use_cache : bool
-        Whether a token costs a pass of a single token, or of the whole text again.
-
-    Returns
-    -------
-    list of str
-        The new text of each prompt. Costs a pass over the prompts, and one for each token written.
-    """
-    how = {**GREEDY, "max_new_tokens": count, "streamer": streamer, "use_cache": use_cache}
-    texts: list[str] = []
-    with torch.no_grad():
-        # Padding is on the left, so that new tokens follow the text in every row.
-        for some in in_batches(model, prompts, AT_ONCE):
-            del some["position_ids"]  # it makes its own, which grow as it writes
-            out = model.network.generate(**some, **how)
-            new = out[:, some["input_ids"].shape[1] :]
-            texts += [model.tokenizer.decode(row, skip_special_tokens=True) for row in new]
-    return texts
 
 
 def pack(padded: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:

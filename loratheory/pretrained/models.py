@@ -1,10 +1,15 @@
 """Models of `transformers`: a network with its tokenizer and origin, and what adapters change."""
 
 import hashlib
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
@@ -82,6 +87,19 @@ class Model:
         """The device that takes the model's tokens."""
         return next(self.network.parameters()).device
 
+    @cached_property
+    def digest(self) -> str:
+        """A digest of the weights, up to 4,096 numbers of each, whatever type they are loaded in.
+
+        Adapters record it, so that their bases can be compared by more than a name.
+        """
+        return digest_weights(self.network.named_parameters())
+
+    def is_in(self, folder: str) -> bool:
+        """Return whether these weights are stored in a folder, by their digest."""
+        names = frozenset(dict(self.network.named_parameters()))
+        return _digest_folder(folder, names) == self.digest
+
     @property
     def content(self) -> tuple[str, ...]:
         """A digest of weights and tokenizer for a model in a folder, whose files may change.
@@ -99,6 +117,27 @@ class Model:
         if self.tokenizer is not None:
             digest.update(repr([list(self.tokenizer(t)["input_ids"]) for t in GENERIC]).encode())
         return (digest.hexdigest(),)
+
+
+def digest_weights(weights: Iterable[tuple[str, Any]]) -> str:
+    """Return a digest of named weights, whatever their order and type."""
+    parts = list[str]()
+    for name, weight in weights:
+        some = weight.detach().flatten()[:: 1 + weight.numel() // 4096]
+        # Rounded to eight bits, so that the type in which a model is loaded does not count.
+        numbers = some.bfloat16().float().cpu().numpy().tobytes()
+        parts.append(f"{name} {hashlib.sha256(numbers).hexdigest()}")
+    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
+
+
+@lru_cache(maxsize=32)
+def _digest_folder(folder: str, names: frozenset[str]) -> str:
+    """Return the digest of the weights of these names that are stored in a folder."""
+    stored = dict[str, Any]()
+    for file in Path(folder).glob("*.safetensors"):
+        with suppress(SafetensorError, OSError):
+            stored |= load_file(file)
+    return digest_weights((name, stored[name]) for name in names.intersection(stored))
 
 
 class Map(NamedTuple):

@@ -508,6 +508,7 @@ def train_for_composition(
     [lowest] = [share.part for share in shares if share.what == HELD_OUT]
     card = {
         "base": adapter.info.base,
+        "base_digest": model.digest,
         "subjects": [*plan.facts],
         "hop": 3 - plan.partner.hop,
         "plan": content_hash(asdict(plan)),

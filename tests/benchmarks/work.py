@@ -276,7 +276,7 @@ def advise_ours(count):
 
     model, library, texts = asked(count)
     prompts = {f"{i}": dict.fromkeys(texts[i::count], "") for i in range(count)}
-    return lambda: advise(model, library, *split_prompts(prompts))
+    return lambda: advise(model, library, *split_prompts(prompts), tokens=1)
 
 
 def advise_passes(count):

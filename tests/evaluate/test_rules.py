@@ -51,9 +51,9 @@ def test_a_router_weighs_tokens_as_its_rule_does():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("my_rules", r"'my_rules' names no rule: write package.module:rule"),
-        (":half", r"names no rule"),
-        ("my_rules:", r"names no rule"),
+        ("my_rules", r"'my_rules' names no function: write package.module:function"),
+        (":half", r"names no function"),
+        ("my_rules:", r"names no function"),
         ("my_rules.py:half", r"names a file, not a module: write my_rules:half$"),
         ("./mine/my_rules.py:half", r"names a file, not a module: write mine.my_rules:half$"),
         ("no_such_module_x:rule", r"module no_such_module_x cannot be imported \(ModuleNotFound"),

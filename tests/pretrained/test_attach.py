@@ -11,7 +11,7 @@ import torch
 from language import TOKENS, VOCABULARY, Letters, logits, network
 from torch import nn
 
-from loratheory.adapters import Adapter, AdapterError, Info
+from loratheory.adapters import Adapter, AdapterError, Info, aligned
 from loratheory.lowrank import LowRank, gaussian
 from loratheory.pretrained import Model, ModelError, attach, first_tokens, next_token_logits
 from loratheory.pretrained.attach import Site, collect_inputs, fit_adapters
@@ -170,6 +170,27 @@ def test_another_base_or_revision_is_no_obstacle_but_a_warning(
         warnings.simplefilter("always")
         attach(model, [one]).remove()
     assert [each.category for each in caught] == [OtherBaseWarning] * warned
+
+
+def test_the_digest_of_the_weights_decides_before_names(base, tmp_path):
+    model, one = Model(base().network, name="a/large"), zeros({HEAD: (VOCABULARY, 16)})
+    narrow = Model(network("llama").bfloat16(), name="a/large")
+    assert narrow.digest == model.digest != Model(network("llama", 1)).digest
+    model.network.save_pretrained(tmp_path / "moved")
+    cases = [(model.digest, "a/small", 0), ("0" * 64, "a/large", 1), ("", "a/small", 1)]
+    for digest, name, warned in [*cases, ("", str(tmp_path / "moved"), 0)]:
+        info = Info("mine", name, base_digest=digest)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            attach(model, [Adapter.of(dict(one), info)]).remove()
+        assert len(caught) == warned
+    same, other, digest = (
+        Adapter.of(dict(one), Info(name, base, base_digest=digest))
+        for name, base, digest in (("x", "b", "1"), ("y", "c", "1"), ("z", "b", "2"))
+    )
+    assert len(aligned([same, other]).adapters) == 2
+    with pytest.raises(AdapterError, match="digest"):
+        aligned([same, digest])
 
 
 # One module

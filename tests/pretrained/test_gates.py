@@ -23,7 +23,6 @@ from loratheory.pretrained import (
     route_subjects,
 )
 from loratheory.pretrained.attach import collect_inputs
-from loratheory.pretrained.gates import freeze_routing
 from loratheory.pretrained.metrics import batch, one_by_one
 from loratheory.pretrained.models import GENERIC, maps
 
@@ -363,17 +362,6 @@ def test_what_is_no_prompt_is_refused_and_maps_that_do_not_see_every_token(base)
             acting.route(acting.names[0], torch.zeros(1, 32, dtype=torch.float64))
         with pytest.raises(ModelError, match="use_cache=False"):
             model.network(input_ids=TOKENS, past_key_values=DynamicCache())
-
-
-def test_only_gates_on_whole_prompts_can_be_settled(base):
-    model = base(double=True)
-    with attach(model, library(model, 4, rank=2, only=".mlp.")) as acting:
-        gate_matrices(model, acting, ORDINARY, z=0.5)
-        with pytest.raises(ModelError, match="freeze only prompt-level gating"):
-            freeze_routing(model, acting, PROMPTS[3])
-        gate_prompts(model, acting, ORDINARY, PAIRS)
-        freeze_routing(model, acting, PROMPTS[3])
-        assert sorted(acting.coefficients[0].tolist()) == [0, 0, 1, 1]
 
 
 @pytest.mark.parametrize("z", [0.5, 2.0])

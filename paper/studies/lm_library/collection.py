@@ -12,7 +12,8 @@ from loratheory.evaluate.answers import continue_texts
 from loratheory.evaluate.fact_sets import Items
 from loratheory.evaluate.task_library import CHOOSING, FEW, NAMES, Collection
 from loratheory.pretrained import Model, attach, first_tokens, next_token_logits
-from loratheory.pretrained.coefficients import divergence_slopes, optimise_coefficients
+from loratheory.pretrained.coefficients import optimise_coefficients
+from loratheory.pretrained.exam import Divergence, join_slopes
 from loratheory.pretrained.methods import METHODS, Method, attach_method
 from loratheory.pretrained.metrics import batch, kl_by_row, measure_drift
 from paper.studies._shared import Language
@@ -158,8 +159,11 @@ class StudiedCollection(Collection):
             if method.free:
                 # A merge has one coefficient, added adapters have one coefficient each.
                 numbers = active.coefficients[0].tolist()
-                prompts = [self.prompts(number, CHOOSING) for number in group]
-                slopes = partial(divergence_slopes, self.model, active, prompts, before)
+                search = []
+                for number, logs in zip(group, before, strict=True):
+                    prompts = self.prompts(number, CHOOSING)
+                    search.append(Divergence(self.model, prompts, [[0]] * CHOOSING, [logs]))
+                slopes = partial(join_slopes, search, active)
                 active.set(optimise_coefficients(_score, slopes, method.free, numbers)[0])
             now = self.logs(group)
         for number, own, merged in zip(group, alone, now, strict=True):

@@ -7,7 +7,7 @@ from loratheory.adapters import Adapter
 from loratheory.evaluate import fact_sets
 from loratheory.evaluate.answers import answers
 from loratheory.pretrained import Model, Training, first_tokens
-from loratheory.pretrained.metrics import write_on
+from loratheory.pretrained.generate import write_on
 from loratheory.pretrained.train import train_once
 from paper.studies._shared.language import depth
 from paper.studies._shared.measures import two_step

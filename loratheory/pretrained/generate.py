@@ -1,0 +1,170 @@
+"""Greedy decoding in batches, and the pass that tells what it would write without decoding.
+
+Greedy decoding writes a text if and only if each of its tokens has the largest logit after the
+prompt and the tokens before it. One pass over prompt and text tells that for all tokens at once
+(*teacher forcing*), which costs about as much as the first token alone.
+
+A route that chooses adapters for whole prompts, as prompt-level gating, chooses once, by the prompt
+alone, here as there; one that weighs each token does so for the text as well.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+
+from loratheory.pretrained.attach import Attached
+from loratheory.pretrained.metrics import AT_ONCE, batch, in_batches, tail_logits, tokenize
+from loratheory.pretrained.models import Model
+
+Texts = Sequence[Sequence[int]]  # tokens
+FORCED = 16  # prompts in a pass that keeps the logits of all tokens of their texts
+# Generation settings that replace the model's own: always the likeliest token.
+GREEDY = {
+    "do_sample": False,
+    "num_beams": 1,
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "pad_token_id": 0,
+}
+
+
+def write_tokens(
+    model: Model, prompts: Sequence[str], count: int, acting: Attached | None = None, **more: Any
+) -> list[list[int]]:
+    """Return the tokens with which a model continues each prompt, always the likeliest one.
+
+    Parameters
+    ----------
+    model : Model
+        Adapters that act on it at the time have their effect.
+    prompts : sequence of str
+        At least one.
+    count : int
+        How many tokens are written at most.
+    acting : Attached, optional
+        The adapters whose route, if they have one, chooses by the prompts.
+    **more
+        For `generate` of `transformers`, such as a `streamer`.
+
+    Returns
+    -------
+    list of list of int
+        Up to the token that ends a text, inclusive. Costs a pass over the prompts and one of a
+        single token for each that is written; under per-block gating, which allows no cache, one
+        over the whole text for each.
+    """
+    ends, rows = _end_tokens(model), list[list[int]]()
+    with torch.no_grad():
+        # Padding is on the left, so that new tokens follow the text in every row.
+        for some in in_batches(model, prompts, AT_ONCE):
+            with _hold(acting, some) as cached:
+                width = some["input_ids"].shape[1]
+                del some["position_ids"]  # it makes its own, which grow as it writes
+                how = {**GREEDY, **more, "max_new_tokens": count, "use_cache": cached}
+                out = model.network.generate(**some, **how)
+            for row in out[:, width:].tolist():
+                # A row that has ended is filled up until the longest one ends.
+                last = min(map(row.index, ends.intersection(row)), default=len(row))
+                rows.append(row[: last + 1])
+    return rows
+
+
+def write_on(model: Model, prompts: Sequence[str], count: int, *how: Any, **more: Any) -> list[str]:
+    """Return the texts of the tokens of `write_tokens`, whose arguments these are."""
+    rows = write_tokens(model, prompts, count, *how, **more)
+    return [model.tokenizer.decode(row, skip_special_tokens=True) for row in rows]
+
+
+def force_logits(
+    model: Model, prompts: Sequence[str], texts: Texts, acting: Attached | None = None
+) -> Iterator[Any]:
+    """Yield the logits (tokens, vocabulary) before each token of the texts, some prompts at a time.
+
+    Parameters
+    ----------
+    model : Model
+        Adapters that act on it at the time have their effect.
+    prompts : sequence of str
+        At least one.
+    texts : sequence of sequence of int
+        The tokens that follow each prompt, at least one; the last one itself is not read.
+    acting : Attached, optional
+        As in `write_tokens`.
+
+    Yields
+    ------
+    (tokens, vocabulary) tensor
+        Of up to sixteen prompts, text after text, in float32, on the CPU. Costs a pass over prompts
+        and texts, which autograd records if it is on.
+    """
+    for start in range(0, len(prompts), FORCED):
+        own, after = prompts[start : start + FORCED], texts[start : start + FORCED]
+        some = batch(model, own, [text[:-1] for text in after])
+        with _hold(acting, batch(model, own)):
+            tail = tail_logits(model, some, max(map(len, after)))
+        rows = []
+        for logits, text in zip(tail, after, strict=True):
+            rows.append(logits[len(logits) - len(text) :])
+        yield torch.cat(rows).float().cpu()
+
+
+def writes(
+    model: Model, prompts: Sequence[str], texts: Texts, acting: Any = None, *, whole: bool = False
+) -> list[bool]:
+    """Return whether greedy decoding would write each text after its prompt.
+
+    Where texts are `whole` answers, the token after one must also begin no further part of its last
+    word. Other arguments and the cost are those of `force_logits`.
+    """
+    said = list[int]()
+    with torch.no_grad():
+        # The position after an answer is read too; its token does not count.
+        asked = [[*text, 0] for text in texts] if whole else texts
+        for logits in force_logits(model, prompts, asked, acting):
+            said += logits.argmax(-1).tolist()
+    found = []
+    for text, more in zip(texts, asked, strict=True):
+        row, said = said[: len(more)], said[len(more) :]
+        same = row[: len(text)] == [*text]
+        found.append(same and not (whole and _goes_on(model, text, row[-1])))
+    return found
+
+
+def spell_answer(model: Model, prompt: str, answer: str) -> list[list[int]]:
+    """Return two spellings of an answer after its prompt: as a word of its own, and joined to it.
+
+    Both are common: "Paris" follows "The capital of France is" after a space, "4" follows "2+2="
+    without one. Raises `ModelError` if there is no tokenizer, or the answer has no token.
+    """
+    [before] = tokenize(model, [prompt], "prompt")
+    found = list[list[int]]()
+    for text in (f" {answer.strip()}", answer.strip()):
+        [alone] = tokenize(model, [text], "answer", add_special_tokens=False)
+        [whole] = tokenize(model, [prompt + text], "prompt")
+        # A tokenizer may put a space before a text that stands alone, so ask for both together.
+        joined = whole[: len(before)] == before and whole[len(before) :]
+        found.append(joined or alone)
+    return found
+
+
+def _goes_on(model: Model, text: Sequence[int], token: int) -> bool:
+    """Return whether a token after a text goes on with its last word, or its number."""
+    if token in _end_tokens(model):
+        return False
+    before = model.tokenizer.decode([*text])
+    # Decoded together, since some tokenizers drop the space before a token that stands alone.
+    after = model.tokenizer.decode([*text, token])[len(before) :]
+    return before[-1:].isalnum() and after[:1].isalnum()
+
+
+def _end_tokens(model: Model) -> set[int]:
+    """Return the tokens that end a text."""
+    ends = model.network.generation_config.eos_token_id
+    return set(ends) if isinstance(ends, list) else {ends}
+
+
+def _hold(acting: Attached | None, prompts: Any) -> Any:
+    """Return the context in which a route has chosen by these prompts; it yields if caches work."""
+    return acting.hold(prompts) if acting else nullcontext(enter_result=True)

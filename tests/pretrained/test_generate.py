@@ -1,0 +1,150 @@
+"""Greedy decoding against a loop of single passes; texts, answers, scores and chats as prompts."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from language import Letters, network, tokenizer
+from transformers import AutoTokenizer
+
+from loratheory.adapters import read_adapter
+from loratheory.pretrained import Model, ModelError, attach
+from loratheory.pretrained.chat import render_chats, split_messages
+from loratheory.pretrained.exam import Exam
+from loratheory.pretrained.generate import spell_answer, write_on, write_tokens, writes
+from loratheory.pretrained.methods import METHODS, attach_method
+from loratheory.pretrained.metrics import batch
+
+PROMPTS = ["abcde", "z", "fgh", "kl", "mnopqrst"]
+COUNT = 7
+
+
+class Spelled(Letters):
+    """Small letters that can be read back; 27 is a space."""
+
+    def __call__(self, text, **_):
+        """The number of each letter in the alphabet."""
+        return {"input_ids": [27 if x == " " else (ord(x) - ord("a")) % 26 + 1 for x in text]}
+
+    def decode(self, ids, **_):
+        """The letters of these numbers."""
+        return "".join(" " if i == 27 else chr(ord("a") + i - 1) if i < 27 else "." for i in ids)
+
+
+def by_hand(model, acting, prompt):
+    """Token by token, without a cache, a batch or padding; a route chooses by the prompt."""
+    tokens, [end] = [], [model.network.generation_config.eos_token_id]
+    with torch.no_grad(), acting.hold(batch(model, [prompt])):
+        while len(tokens) < COUNT and end not in tokens:
+            logits = model.network(**batch(model, [prompt], [tokens]), use_cache=False).logits
+            tokens.append(int(logits[0, -1].argmax()))
+    return tokens
+
+
+def spelled(kind="llama"):
+    """Of GPT-2 a draw that does not write one letter for ever."""
+    return Model(network(kind, 2 * (kind == "gpt2")), Spelled(), kind)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "gemma3"])
+@pytest.mark.parametrize(
+    "way", ["sum", "per-matrix gating", "per-block gating", "prompt-level gating"]
+)
+def test_a_batch_with_a_cache_writes_what_single_passes_do(kind, way, folders):
+    model, adapters = spelled(kind), [*map(read_adapter, folders(kind))]
+    if METHODS[way].gates:  # embeddings and blocks of experts have none
+        kept = [name for name in adapters[0] if "wte" not in name and "embed" not in name]
+        adapters = [type(one).of({name: one[name] for name in kept}) for one in adapters]
+    with attach_method(model, adapters, METHODS[way]) as acting:
+        acting.set(0.3)
+        wanted = [by_hand(model, acting, prompt) for prompt in PROMPTS]
+        assert write_tokens(model, PROMPTS, COUNT, acting) == wanted
+        assert len({*map(tuple, wanted)}) > 1
+        assert all(writes(model, PROMPTS, wanted, acting))
+        for place in range(min(map(len, wanted))):
+            other = [[*row[:place], (row[place] + 1) % 31, *row[place + 1 :]] for row in wanted]
+            assert not any(writes(model, PROMPTS, other, acting))
+    assert write_on(model, PROMPTS, COUNT) == [
+        model.tokenizer.decode(row) for row in write_tokens(model, PROMPTS, COUNT)
+    ]
+
+
+def test_an_answer_ends_where_its_last_word_does():
+    model = spelled()
+    for prompt, row in zip(PROMPTS, write_tokens(model, PROMPTS, 16), strict=True):
+        for size in range(1, len(row)):
+            within = row[size - 1] < 27 and row[size] < 27 and row[size] != 0
+            assert writes(model, [prompt], [row[:size]], whole=True) == [not within]
+
+
+def test_an_answer_may_follow_a_space_or_none_whichever_way_it_is_given():
+    model = spelled()
+    assert spell_answer(model, "ab", "c d") == [[27, 3, 27, 4], [3, 27, 4]]
+    assert spell_answer(model, "ab", " c d") == spell_answer(model, "ab", "c d")
+    said = dict(zip(PROMPTS, write_on(model, PROMPTS, 1), strict=True))
+    words = {prompt: text for prompt, text in said.items() if text.isalpha()}
+    for space in ("", " "):
+        exam = Exam(model, {prompt: space + text for prompt, text in words.items()}, 1)
+        assert exam.right.all()
+
+
+def test_a_scorer_gets_prompt_text_and_reference():
+    model, seen = spelled(), []
+
+    def _score(*given):
+        seen.append(given)
+        return len(seen) % 2
+
+    exam = Exam(model, dict.fromkeys(PROMPTS, ""), 4, _score)
+    texts = write_on(model, PROMPTS, 4)
+    assert seen == [*zip(PROMPTS, texts, texts, strict=True)]
+    assert exam.right.tolist() == [True, False, True, False, True]
+    Exam(model, dict.fromkeys(PROMPTS, "x"), 4, _score)
+    assert [given[2] for given in seen[5:]] == ["x"] * 5
+
+
+@pytest.mark.parametrize("value", [2, -0.1, float("nan"), None, "good"])
+def test_a_score_that_is_no_number_from_0_to_1_is_refused(value):
+    with pytest.raises(ModelError, match="return a number from 0 to 1") as caught:
+        Exam(spelled(), {"ab": "c"}, 2, lambda *_: value)
+    assert "\n" not in str(caught.value)
+
+
+TEMPLATE = "{% for m in messages %}{{ m['role'] + ' ' + m['content'] + ' ' }}{% endfor %}one"
+TALK = [{"role": "red", "content": "green"}, {"role": "assistant", "content": "blue"}]
+
+
+def test_messages_become_prompts_and_the_assistants_last_one_the_answer(tmp_path):
+    tokenizer(tmp_path)
+    read = AutoTokenizer.from_pretrained(tmp_path)
+    row = split_messages({"messages": TALK})
+    assert (json.loads(row["prompt"]), row["completion"]) == (TALK[:1], "blue")
+    assert split_messages({"messages": TALK[:1]})["completion"] is None
+    assert not any(map(split_messages, ({}, {"messages": []}, {"messages": [{"role": "red"}]})))
+    groups = {"a": {row["prompt"]: "blue"}}
+    with pytest.raises(ModelError, match="its tokenizer has no chat template"):
+        render_chats(Model(network("llama"), read), groups)
+    read.chat_template = TEMPLATE
+    assert render_chats(Model(network("llama"), read), groups) == {"a": {"red green one": "blue"}}
+    read.chat_template = "{{ raise_exception('no') }}"
+    with pytest.raises(ModelError, match="chat template rejects"):
+        render_chats(Model(network("llama"), read), groups)
+
+
+def test_a_route_for_whole_prompts_chooses_by_the_prompt_alone(folders):
+    model, adapters = spelled(), [*map(read_adapter, folders("llama"))]
+    with attach_method(model, adapters, METHODS["prompt-level gating"]) as acting:
+        router = acting.route
+        with acting.hold(batch(model, PROMPTS)) as cached:
+            chosen = router.weights.reshape(len(PROMPTS), -1, 2)[:, 0]
+            model.network(**batch(model, PROMPTS, [[5, 6]] * len(PROMPTS)))
+            after = router.weights.reshape(len(PROMPTS), -1, 2)
+        assert cached
+        assert after.shape[1] == max(map(len, PROMPTS)) + 2
+        assert (after == chosen[:, None]).all()
+        model.network(**batch(model, PROMPTS[:1]), use_cache=False)
+        assert router.weights.shape[0] == len(PROMPTS[0])
+    with attach(model, adapters).hold({}) as cached:
+        assert cached
+    assert np.allclose(chosen.sum(1), 1)

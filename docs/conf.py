@@ -5,6 +5,7 @@ from importlib import import_module
 from importlib.metadata import version as installed
 from importlib.resources import files
 from pathlib import Path
+from textwrap import indent
 
 import jaxtyping  # noqa: F401  imported first, so that signatures keep their shapes
 from docutils import nodes
@@ -51,6 +52,7 @@ html_css_files = ["site.css"]
 mathjax_path = "mathjax/tex-svg-full.js"  # in the site itself: pages are read without a network
 mathjax3_config = {"svg": {"fontCache": "global"}, "options": {"enableMenu": False}}
 
+WITNESS = "**Witness.** A case to check by hand, and a witness that reaches the value below."
 LABEL = re.compile(r"thm:([a-z0-9-]+)")
 API = ("loratheory.lowrank", "loratheory.adapters", "loratheory.toy", "loratheory.tasks")
 API += ("loratheory.theorems", "loratheory.diagnosis", "loratheory.pretrained", "loratheory")
@@ -90,10 +92,10 @@ def result_pages():
 
 
 def theorem_pages():
-    """Return a page for each chapter; statements and proofs are the modules' own docstrings."""
-    from loratheory.theorems import CHAPTERS, theorem
+    """Return a page for each chapter: the modules' own docstrings, and the stored witnesses."""
+    from loratheory.theorems import CHAPTERS, list_witnesses, theorem
 
-    pages = {}
+    pages, stored = {}, list_witnesses()
     for chapter, modules in CHAPTERS.items():
         text = heading(chapter.capitalize(), "=")
         for label in " ".join(modules.values()).split():
@@ -103,6 +105,9 @@ def theorem_pages():
             body = "\n".join(escape_bars(line) for line in body.splitlines())
             title = " ".join(title.split()).rstrip(".")
             text += f".. _thm:{label}:\n\n{heading(title, '-')}{body}\n\n"
+            if witness := stored.get(f"thm:{label}"):
+                code = indent(witness, "   ")
+                text += f"{WITNESS}\n\n.. code-block:: toml\n\n{code}\n\n"
         pages[f"theorems_{chapter}.rst"] = text
     return pages
 

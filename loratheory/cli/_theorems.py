@@ -3,8 +3,10 @@
 import inspect
 import math
 import re
+import tomllib
 from itertools import groupby
 from operator import attrgetter
+from textwrap import indent
 from typing import Annotated, Any
 
 import typer
@@ -31,7 +33,7 @@ def theorems(labels: Labels = None, at: At = None, json: out.Json = None) -> Non
     """List theorems, show theorems in full, or evaluate the formulas of a theorem.
 
     Without LABEL, a table lists the theorems. With LABEL, you see the statement, the hypotheses,
-    the proof, and the result of a numerical check.
+    the proof, the result of a numerical check, and a small case that you can check by hand.
 
     `--at` evaluates the formulas of one theorem with your numbers. First run `loratheory theorems
     LABEL`. Its output lists each formula, and the numbers that the formula needs, in a line that
@@ -42,7 +44,8 @@ def theorems(labels: Labels = None, at: At = None, json: out.Json = None) -> Non
     Example: `loratheory theorems gate-detection --at facts=8,width=128,threshold=.5`
 
     JSON: a list of objects `label, kind, part_of, implication, chapter, module, status, sense,
-    statement, source, assumptions, controls, uses, computes`. The keys that are not obvious:
+    statement, source, assumptions, controls, uses, computes, stored`. The keys that are not
+    obvious:
 
     - `kind`: theorem, lemma or clause (a part of a theorem with a check of its own); `part_of`: the
       theorem of a clause
@@ -58,6 +61,9 @@ def theorems(labels: Labels = None, at: At = None, json: out.Json = None) -> Non
     - `assumptions`: the hypotheses; `controls`: names of cases that each violate one hypothesis
 
     - `uses`: labels of the theorems that the proof uses; `computes`: formulas that `--at` evaluates
+
+    - `stored`: a small case, a witness, the bound of the case, and the value that the witness
+      reaches; null if the theorem has no construction
 
     With `--at`, the JSON is an object: `label`, your numbers (`given`), and the result of each
     formula (`values`).
@@ -94,10 +100,14 @@ def _complete(labels: list[str] | None) -> list[str]:
 
 
 def _describe(one: Any) -> dict[str, Any]:
+    from loratheory.theorems import list_witnesses
+
     entry = dict(zip(ENTRY, attrgetter(*ENTRY)(one), strict=True))
     entry["assumptions"] = list(map(attrgetter("text"), one.assumptions))
     entry["controls"] = list(map(attrgetter("name"), one.controls))
-    return entry | {"uses": list(one.uses), "computes": list(map(_signature, one.compute))}
+    entry |= {"uses": list(one.uses), "computes": list(map(_signature, one.compute))}
+    text = list_witnesses().get(one.label)
+    return entry | {"stored": tomllib.loads(text) if text else None}
 
 
 def _signature(function: Any) -> str:
@@ -171,7 +181,7 @@ def _parse_number(key: str, text: str, kind: Any) -> Any:
 
 def _show_in_full(one: Any) -> None:
     """Print a theorem with its evidence: how it is verified, and what a check finds now."""
-    from loratheory.theorems import theorem, verify
+    from loratheory.theorems import list_witnesses, theorem, verify
 
     # A clause without a proof of its own is proved where its theorem is.
     proved = "**Proof.**" in one.document or not one.part_of
@@ -199,6 +209,9 @@ def _show_in_full(one: Any) -> None:
     for what, lines in facts.items():
         for line in lines:
             out.say(f"  {what:9} {line}")
+    out.say("")
+    if text := list_witnesses().get(one.label):
+        out.say(f"A case to check by hand, and a witness:\n\n{indent(text, '  ')}")
     out.say(f"\n{home.document.strip().replace(':math:', '')}\n")
 
 

@@ -8,8 +8,11 @@ an attribute, such as ``merge_floor``.
 from typing import TYPE_CHECKING
 
 from loratheory.arguments import check_arguments as _check_arguments
-from loratheory.theorems._cited import Cited as Cited
-from loratheory.theorems._cited import load_cited as load_cited
+from loratheory.theorems._stored import Cited as Cited
+from loratheory.theorems._stored import Witness as Witness
+from loratheory.theorems._stored import list_witnesses as list_witnesses
+from loratheory.theorems._stored import load_cited as load_cited
+from loratheory.theorems._stored import load_witness as load_witness
 from loratheory.theorems._theorem import SAFETY as SAFETY
 from loratheory.theorems._theorem import Assumption as Assumption
 from loratheory.theorems._theorem import AssumptionError as AssumptionError

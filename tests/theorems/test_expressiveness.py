@@ -352,14 +352,14 @@ def ascent_finds_the_largest_margins():
 
 @example("relu-necessity")
 def what_is_missing_or_a_dead_unit_whichever_is_cheaper():
-    """From the identity to diag(3, 2): 1 is left by rank 1; to diag(5, 1/4) a dead unit is less."""
+    """From the identity to diag(3, 2) rank 1 leaves 1; to diag(5, 1/4) a dead unit leaves less."""
     one = np.eye(2)
     for layers, rank, floor in ((2, 0, 2.0), (1, 1, 1.0), (2, 1, 0.0)):
         case = depth_budget.Case((one,) * layers, np.diag([3.0, 2.0]), rank)
         # the updates and biases of the ReLU budget meet it
         met = relu_budget.attain(relu_budget.Case(case, radius=1.0))
         yield case, floor, (relu_budget.Kinked(met.updates, met.biases, np.zeros(2)), floor)
-    yield depth_budget.Case((one, one), np.diag([5.0, 0.25]), 0), 0.25
+    yield depth_budget.Case((one,), np.diag([5.0, 0.25]), 1), 0.25
 
 
 @symmetry("relu-necessity")

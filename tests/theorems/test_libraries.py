@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import betainc
 from theorems.owed import example, symmetry
 
 from loratheory.lowrank import LowRank, orthonormal
@@ -90,6 +91,16 @@ def units_rotation_and_order_of_tokens(case, rng):
     there = interference.measure_random(other, drawn @ turn)
     assert abs(there - interference.measure_random(case, drawn)) <= 0.006
     yield other, 1.0
+
+
+def test_one_foreign_adapter_overturns_a_lead_as_often_as_the_beta_law_says():
+    rng = np.random.default_rng(0)
+    for width, share in product((2, 5, 30), (0.1, 0.3, 0.6)):
+        case = interference.Turned(np.eye(1, width)[None], np.array([share]), 20_000)
+        exact = betainc((width - 1) / 2, 1 / 2, 1 - share**2) / 2
+        found = interference.measure_random(case, unit_vectors(rng, case.trials, 1, width))
+        assert abs(found - exact) <= 5 * (exact / case.trials) ** 0.5
+        assert exact < interference.bound_random(case)
 
 
 # interference angle

@@ -543,6 +543,11 @@ def attain_taught(taught: Taught) -> Edit:
     return least_norm(taught.model, taught.keys, answers(taught.keys))
 
 
+def measure_taught(taught: Taught, edit: Edit) -> float:
+    """Return the margin of fact 0 at the latent key that is asked about."""
+    return measure(taught.model, edit)
+
+
 def rival_taught(taught: Taught, rng: np.random.Generator) -> Edit:
     """Return the edit of `attain_taught` plus a random one that is zero at all two-hop lessons."""
     return and_unseen(taught.model, taught.keys, answers(taught.keys), rng)
@@ -754,7 +759,6 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         "partner examples",
         "_taught",
         bound=lambda taught: lead(answers(taught.keys) @ taught.mix),
-        measure=lambda taught, edit: measure(taught.model, edit),
         scale=lambda taught: 1 + norm(taught.mix),
         condition=lambda taught: condition_of(taught.keys),
     ),

@@ -70,9 +70,11 @@ product of a linear network, and ``thm:depth-budget`` bounds :math:`\|J - T\|_2`
 :math:`\sigma_{RL+1}(E)`. A target :math:`\mathrm{ReLU}(Tx + t)` has the Jacobian T where its
 outputs are active. :math:`\square`
 
-*Sharp.* Suppose that :math:`\sigma_D(T) \ge \sigma_{RL+1}(E)` and that the weights are invertible.
-Then the updates and biases of ``thm:relu-budget`` meet the bound at any input in the interior of
-its ball.
+*Sharp.* Let the weights be invertible. If :math:`\sigma_D(T) \ge \sigma_{RL+1}(E)`, the updates and
+biases of ``thm:relu-budget`` meet the bound at any input in the interior of its ball. Otherwise let
+the least left singular vector of T be the axis of one output, and let E without that row have rank
+at most RL. Then the same updates reach all other rows, and an inactive last unit leaves
+:math:`\sigma_D(T)`.
 
 **Implication.** If the target's weight is invertible, biases and kinks cannot replace rank. A merge
 of k adapters has rank at most kR in each layer. A target that needs a larger rank is out of reach,
@@ -93,12 +95,12 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import eye, largest, norm, spectral_norm
+from loratheory.theorems._arrays import beside, eye, largest, norm, spectral_norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.expressiveness import depth_budget
-from loratheory.theorems.expressiveness._steering import adapted
+from loratheory.theorems.expressiveness._steering import adapted, inverses
 
 SENSE = "upper"
 SOURCE = "Zeng and Lee (2024); any invertible weights, sharp constant: own"
@@ -276,7 +278,6 @@ CONTROLS = (
 SENSE_NECESSITY = "lower"
 SOURCE_NECESSITY = "own; rests on Eckart, Young and Mirsky"
 USES_NECESSITY = ("thm:depth-budget", "thm:relu-budget")
-UNSEEN_NECESSITY = "met for certain only where a dead unit costs more than the rank does"
 
 RANK = "rank(update) <= R at every layer"
 SQUARE = "frozen weights as square as the target"
@@ -291,10 +292,49 @@ class Kinked:
     input: Float[Array, " d"]
 
 
+def draw_necessity(rng: np.random.Generator, size: int) -> depth_budget.Case:
+    """Draw a network as `depth_budget.draw` does, whose floor some updates and dead units meet."""
+    case = depth_budget.draw(rng, size)
+    if branch_necessity(case) == "rank":
+        return case
+    # a short row at right angles to all others, which the updates reach
+    d, product = len(case.target), case.product
+    change = gaussian(rng, d, d, min(d - 1, case.rank * len(case.weights)), largest(product))
+    target, unit = product + change.dense(), int(rng.integers(d))
+    target[unit] = 0.0
+    _, sigma, right = np.linalg.svd(target)
+    target[unit] = rng.uniform(0.1, 1) * sigma[d - 2] * right[-1]
+    return replace(case, target=target)
+
+
 def bound_necessity(case: depth_budget.Case) -> float:
     """Return min(σ_D(T), σ_{RL+1}(E)): what a dead unit costs, or what the rank does."""
     sigma = array_namespace(case.target).linalg.svdvals(case.target)
     return min(float(sigma[-1]), depth_budget.bound(case))
+
+
+def branch_necessity(case: depth_budget.Case) -> str:
+    """Return which of the two is cheaper."""
+    return "dead unit" if bound_necessity(case) < depth_budget.bound(case) else "rank"
+
+
+def _cheapest(case: depth_budget.Case) -> tuple[depth_budget.Case, Array]:
+    """Return the linear network to fit, and the pattern (L, D) of active units, 1 or 0 each."""
+    xp, d = array_namespace(case.target), int(case.target.shape[0])
+    pattern = np.ones((len(case.weights), d))
+    if branch_necessity(case) == "dead unit":
+        # the output along which the target is least dies; nothing is asked of its row
+        least = int(xp.argmax(xp.abs(xp.linalg.svd(case.target)[0][:, -1])))
+        pattern[-1, least] = 0.0
+        alive = beside(case.target, pattern[-1])[:, None]
+        case = replace(case, target=alive * case.target + (1 - alive) * case.product)
+    return case, beside(case.target, pattern)
+
+
+def attain_necessity(case: depth_budget.Case) -> Kinked:
+    """Return the updates of the linear network; one unit is dead if that costs less."""
+    network, pattern = _cheapest(case)
+    return _realised(case, depth_budget.attain(network), pattern)
 
 
 def measure_necessity(case: depth_budget.Case, trial: Kinked) -> float:
@@ -312,19 +352,19 @@ def measure_necessity(case: depth_budget.Case, trial: Kinked) -> float:
 
 def _realised(case: depth_budget.Case, updates: tuple[LowRank, ...], pattern: Array) -> Kinked:
     """Return a trial with biases such that at input 0 just the units of `pattern` are active."""
-    state, biases = np.zeros(case.weights[0].shape[1]), []
-    for layer, row in zip(adapted(case.weights, updates), pattern, strict=True):
+    state, biases = 0 * case.weights[0][0, :], []
+    for index, layer in enumerate(adapted(case.weights, updates)):
         # each bias puts its unit one above or one below its kink
-        biases.append(np.where(row, 1.0, -1.0) - layer @ state)
-        state = np.where(row, 1.0, 0.0)
-    return Kinked(updates, tuple(biases), np.zeros(case.weights[0].shape[1]))
+        biases.append(2 * pattern[index, :] - 1 - layer @ state)
+        state = pattern[index, :]
+    return Kinked(updates, tuple(biases), 0 * case.weights[0][0, :])
 
 
 def _masked(case: depth_budget.Case, rng: np.random.Generator) -> tuple[depth_budget.Case, Array]:
     """Return the network with some or no units dead, and the pattern (L, D) of active ones."""
     # the pattern of dead units is chosen first: the updates are fitted to it
     share = float(rng.choice([0.0, 0.1, 0.5]))
-    pattern = rng.random((len(case.weights), len(case.target))) >= share
+    pattern = 1.0 * (rng.random((len(case.weights), len(case.target))) >= share)
     weights = tuple(row[:, None] * w for row, w in zip(pattern, case.weights, strict=True))
     return replace(case, weights=weights), pattern
 
@@ -346,7 +386,7 @@ ASSUMPTIONS_NECESSITY = {
     SQUARE: lambda case, _: all(w.shape == case.target.shape for w in case.weights),
 }
 
-_ALL = np.ones((2, 2), bool)
+_ALL = np.ones((2, 2))
 
 
 def _too_rich() -> tuple[depth_budget.Case, Kinked]:
@@ -359,8 +399,8 @@ def _wide() -> tuple[depth_budget.Case, Kinked]:
     first, second = (np.concatenate([_ONE, _ONE]), np.concatenate([_ONE, _ONE / 2], axis=1))
     case = depth_budget.Case((first, second), _ONE, 0)
     updates = (LowRank(first[:, :0], _ONE[:0]), LowRank(_ONE[:, :0], second[:0]))
-    rows = (np.array([True, True, False, False]), np.ones(2, bool))
-    return case, _realised(case, updates, rows)
+    biases = (np.array([1.0, 1.0, -1.0, -1.0]), np.zeros(2))
+    return case, Kinked(updates, biases, np.zeros(2))
 
 
 CONTROLS_NECESSITY = (
@@ -372,7 +412,11 @@ CONTROLS_NECESSITY = (
 THEOREM: Theorem[Case, Trial] = Theorem.of(__name__)
 
 NECESSITY: Theorem[depth_budget.Case, Kinked] = Theorem.of(
-    __name__, "relu necessity", "_necessity", draw=depth_budget.draw, scale=depth_budget.scale
+    __name__,
+    "relu necessity",
+    "_necessity",
+    scale=depth_budget.scale,
+    condition=lambda case: inverses(case.weights),
 )
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (NECESSITY,)

@@ -19,6 +19,7 @@ COUNT = "`fresh`: a new stand-in at each step. Or a number; 0 is standard traini
 RATE = "Learning rate. By default it is computed from the base model."
 HELD_OUT = "Number of stand-ins that only measure the adapter."
 AUGMENTED = "Add the examples in this folder, written by `augment`."
+FIRST = "Train and measure the first token of each answer only, which is a little faster."
 OUTPUT = "Folder to write. Required for training."
 EXAMPLE = "Write an example plan to this file, to be edited. `-` is standard output."
 DRAFT = "Write PLAN with the two-hop templates made from its `bridge` to this file, to be edited."
@@ -48,6 +49,7 @@ def train(
     layers: Annotated[str | None, Option(metavar="25-29", help="Train only these layers.")] = None,
     held_out: Annotated[int, Option(min=1, help=HELD_OUT)] = 1,
     augmented: Annotated[Path | None, Option(metavar="FOLDER", help=AUGMENTED)] = None,
+    first_token: Annotated[bool, Option("--first-token", help=FIRST)] = False,
     seed: out.Seed = 0,
     base: out.Base,
     force: Annotated[bool, Option("--force", help=FORCE)] = False,
@@ -107,14 +109,18 @@ def train(
     count = _parse_stand_ins(stand_ins)
     content.check(count, held_out)
     how: Any = {"stand_ins": count, "steps": steps, "rank": rank, "rate": rate, "seed": seed}
-    how |= {"held_out": held_out, "layers": _parse_layers(layers) if layers else None}
+    how |= {
+        "held_out": held_out,
+        "whole": not first_token,
+        "layers": _parse_layers(layers) if layers else None,
+    }
     if augmented is not None:
         how["augmented"] = list(read_rows(augmented / "train.jsonl").items())
         # only what trains must be there
         if (augmented / "test.jsonl").exists():
             how["descriptions"] = list(read_rows(augmented / "test.jsonl").items())
     model = base.load()
-    for note in find_notes(model, content):
+    for note in find_notes(model, content, whole=not first_token):
         echo(f"loratheory: note: {note}", err=True)
     # fresh stand-ins have as many steps as an ordinary training, or a few more
     trained = [USUAL_STEPS] * (held_out + (1 if count is None else count))
@@ -135,7 +141,8 @@ def _report(found: Any, output: Path) -> None:
         "Promise:",
     )
     columns = {"questions": "what", "right (95% interval)": out.format_share}
-    out.show(f"{output}: right answers among all tokens", columns, found.shares)
+    judged = found.card["settings"]["answers"]
+    out.show(f"{output}: right answers ({judged})", columns, found.shares)
     card = f"card: {output / 'adapter_card.json'}"
     out.say(f" {found.card['drift']:.2f} nats per token on generic text; {card}", "Drift:")
 

@@ -24,15 +24,17 @@ import torch
 
 from loratheory.diagnosis import layer_of
 from loratheory.pretrained.attach import Attached, Site, collect_inputs
-from loratheory.pretrained.metrics import can_pack, first_tokens, in_batches
+from loratheory.pretrained.metrics import can_pack, in_batches
 from loratheory.pretrained.models import GENERIC, Model, failure, maps
 from loratheory.pretrained.train import (
     Examples,
+    Tokens,
     Trainable,
     Training,
     draw_order,
     identify_model,
     keep_tensors,
+    spell,
     step,
 )
 from loratheory.store import content_hash
@@ -137,7 +139,7 @@ class _Schedule:
         shown = family.examples(family.write(family.texts.assign(np.random.default_rng(seed))))
         _, given = zip(*examples, *shown, strict=True)
         answers = sorted({*given, *family.texts.words})
-        self.tokens = dict(zip(answers, first_tokens(model, answers), strict=True))
+        self.tokens = dict(zip(answers, spell(model, answers, how.whole), strict=True))
 
     @contextmanager
     def acting(self) -> Iterator[None]:
@@ -145,8 +147,8 @@ class _Schedule:
         with self.family.acting() as self.active:
             yield
 
-    def at(self, number: int) -> tuple[list[str], Any]:
-        """Draw the stand-in of this step; return its prompts and their answers' first tokens."""
+    def at(self, number: int) -> tuple[list[str], Tokens]:
+        """Draw the stand-in of this step; return its prompts and the tokens of their answers."""
         rng = np.random.default_rng([self.seed, 2, number])
         self.active.set(rng.choice(self.how.strengths))
         shown = self.family.examples(self.family.write(self.family.texts.assign(rng)))
@@ -155,7 +157,7 @@ class _Schedule:
         size = self.how.batch
         rows = draw_order(self.seed, len(everything), number * size, size)
         prompts, answers = zip(*map(everything.__getitem__, rows), strict=True)
-        return list(prompts), torch.stack([self.tokens[answer] for answer in answers])
+        return list(prompts), [self.tokens[answer] for answer in answers]
 
 
 def make_fresh_stand_ins(
@@ -164,6 +166,7 @@ def make_fresh_stand_ins(
     examples: Callable[[dict[str, str]], Examples],
     *,
     seed: Sequence[int],
+    whole: bool = False,
     tick: Callable[[], object] = lambda: None,
 ) -> FreshStandIns:
     """Return stand-ins of which each assignment of words to subjects is one.
@@ -179,6 +182,8 @@ def make_fresh_stand_ins(
         acts. Prompts and their order may not depend on the words.
     seed : sequence of int
         Determines all that is drawn; with the other arguments it names the values in the cache.
+    whole : bool
+        Whether stand-ins give whole answers and end there, or first tokens alone.
     tick : callable
         Called after each step, for progress bars.
 
@@ -201,10 +206,11 @@ def make_fresh_stand_ins(
             shape = (len(texts.words), len(site.up))
             values[name] = torch.zeros(shape, device=site.up.device, requires_grad=True)
         family = FreshStandIns(texts, _sites(model, keys), values, examples)
-        _train_values(model, family, sizes, seed, tick)
+        _train_values(model, family, sizes, seed, whole, tick)
         return {name: value.detach().cpu().numpy() for name, value in values.items()}
 
-    kept, _ = keep_tensors([identify_model(model), asdict(texts), list(seed), "fresh"], _make)
+    parts = [identify_model(model), asdict(texts), list(seed), "fresh", *["whole"] * whole]
+    kept, _ = keep_tensors(parts, _make)
     values = {name: torch.from_numpy(kept[name]).to(key) for name, key in keys.items()}
     return FreshStandIns(texts, _sites(model, keys), values, examples)
 
@@ -287,6 +293,7 @@ def _train_values(
     family: FreshStandIns,
     sizes: Mapping[str, float],
     seed: Sequence[int],
+    whole: bool,
     tick: Callable[[], object],
 ) -> None:
     """Change the values until every assignment of words to subjects answers the prompts."""
@@ -296,7 +303,7 @@ def _train_values(
     optimizer = torch.optim.Adam(groups)
     trained = Trainable(model, how, dict(family.values), optimizer)
     trained.packed = can_pack(model, [min(prompts, key=len), max(prompts, key=len)])
-    tokens, rng = first_tokens(model, texts.words), np.random.default_rng([*seed, 3])
+    tokens, rng = spell(model, texts.words, whole), np.random.default_rng([*seed, 3])
     with family.acting(1.0):
         for number in range(STEPS):
             words = texts.assign(rng)
@@ -305,5 +312,5 @@ def _train_values(
             asked = np.array(words)[rows % len(words)].tolist()
             for group in optimizer.param_groups:
                 group["lr"] = group["size"] * how.rate_at(number)
-            step(trained, [prompts[row] for row in rows], tokens[asked])
+            step(trained, [prompts[row] for row in rows], [tokens[word] for word in asked])
             tick()

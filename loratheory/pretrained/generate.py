@@ -15,7 +15,15 @@ from typing import Any
 import torch
 
 from loratheory.pretrained.attach import Attached
-from loratheory.pretrained.metrics import AT_ONCE, batch, in_batches, tail_logits, tokenize
+from loratheory.pretrained.metrics import (
+    AT_ONCE,
+    Share,
+    answer_tokens,
+    batch,
+    in_batches,
+    tail_logits,
+    tokenize,
+)
 from loratheory.pretrained.models import Model
 
 Texts = Sequence[Sequence[int]]  # tokens
@@ -130,6 +138,18 @@ def writes(
         same = row[: len(text)] == [*text]
         found.append(same and not (whole and _goes_on(model, text, row[-1])))
     return found
+
+
+def measure_answers(model: Model, what: str, questions: Sequence[tuple[str, str]]) -> Share:
+    """Return the share of (prompt, answer) whose whole answer greedy decoding would write.
+
+    Costs a pass over prompts and answers.
+    """
+    if not questions:
+        return Share.of(what, 0, 0)
+    prompts, answers = zip(*questions, strict=True)
+    right = writes(model, prompts, answer_tokens(model, answers, prompts), whole=True)
+    return Share.of(what, sum(right), len(right))
 
 
 def spell_answer(model: Model, prompt: str, answer: str) -> list[list[int]]:

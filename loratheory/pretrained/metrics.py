@@ -195,6 +195,18 @@ def first_tokens(model: Model, words: Sequence[str], prompts: Sequence[str] = ()
         If the model has no tokenizer, a word has no token, or different words all begin with the
         same token.
     """
+    first = [row[0] for row in answer_tokens(model, words, prompts)]
+    # Some may share a token, but if all do, accuracy would be that of nothing.
+    if len(set(first)) == 1 < len(set(words)):
+        fact = f"{len(set(words))} answers ({words[0]!r}, …) begin with one token"
+        raise failure(model, fact, "give some that their first tokens tell apart")
+    return torch.tensor(first, dtype=torch.int64)
+
+
+def answer_tokens(
+    model: Model, words: Sequence[str], prompts: Sequence[str] = ()
+) -> list[list[int]]:
+    """Return all tokens of each word, at least one; the arguments are those of `first_tokens`."""
     read = partial(tokenize, model, kind="answer", add_special_tokens=False)
     both, b, a = read(["b a", "b", "a"])
     # Some tokenizers put a space before each text themselves; a second one would be a token.
@@ -205,12 +217,7 @@ def first_tokens(model: Model, words: Sequence[str], prompts: Sequence[str] = ()
             # Behind a mark, where no tokenizer adds a space.
             mark, row = read(["=", f"={words[number]}"])
             rows[number] = row[len(mark) :] or rows[number]
-    first = [row[0] for row in rows]
-    # Some may share a token, but if all do, accuracy would be that of nothing.
-    if len(set(first)) == 1 < len(set(words)):
-        fact = f"{len(set(words))} answers ({words[0]!r}, …) begin with one token"
-        raise failure(model, fact, "give some that their first tokens tell apart")
-    return torch.tensor(first, dtype=torch.int64)
+    return rows
 
 
 def tokenize(model: Model, texts: Sequence[str], kind: str, **options: Any) -> list[list[int]]:

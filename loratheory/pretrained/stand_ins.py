@@ -19,9 +19,10 @@ import numpy as np
 from loratheory.adapters import Adapter
 from loratheory.pretrained.attach import attach
 from loratheory.pretrained.fresh import FreshStandIns, Texts, make_fresh_stand_ins
-from loratheory.pretrained.metrics import Share, first_tokens, measure_accuracy, measure_drift
+from loratheory.pretrained.generate import measure_answers
+from loratheory.pretrained.metrics import Share, measure_accuracy, measure_drift
 from loratheory.pretrained.models import Model, failure, read_json
-from loratheory.pretrained.train import Examples, StandIn, Training, fit_rate, train_once
+from loratheory.pretrained.train import Examples, StandIn, Training, fit_rate, spell, train_once
 from loratheory.store import content_hash
 from loratheory.theorems.composition.promise_law import probability_of_less
 
@@ -327,18 +328,19 @@ def are_texts(values: Any) -> bool:
     return all(isinstance(x, str) and x.strip() for x in values)
 
 
-def find_notes(model: Model, plan: Plan) -> list[str]:
+def find_notes(model: Model, plan: Plan, whole: bool) -> list[str]:
     """Return what an author should know of a plan before training: what will not be learned.
 
-    Of each answer the first token is trained. It may begin other answers too, or be no whole word.
-    Raises `ModelError` if all answers begin with one token.
+    If an answer's first token alone is trained, it may begin other answers too, or be no whole
+    word. Raises `ModelError` if all answers then begin with one token.
     """
     words, notes = [*dict.fromkeys([*plan.facts.values(), *plan.partner_answers])], list[str]()
-    tokens, cut, alike = first_tokens(model, words).tolist(), list[str](), list[str]()
+    words = [] if whole else words
+    tokens, cut, alike = spell(model, words, whole=whole), list[str](), list[str]()
     for word, token in zip(words, tokens, strict=True):
         if tokens.count(token) > 1:
             alike.append(word)
-        if model.tokenizer.decode([token]).strip() != word.strip():
+        if model.tokenizer.decode(token).strip() != word.strip():
             cut.append(word)
     if alike:
         fact = f"{_enumerate(alike)} begin like other answers, and only first tokens are trained"
@@ -416,6 +418,7 @@ def train_for_composition(
     rate: float | None = None,
     seed: int = 0,
     held_out: int = 1,
+    whole: bool = True,
     augmented: Examples = (),
     descriptions: Examples = (),
     begin: Callable[[str], object] = lambda _: None,
@@ -445,6 +448,9 @@ def train_for_composition(
         Determines all that is drawn.
     held_out : int
         How many stand-ins are trained for measuring only, 1 or more.
+    whole : bool
+        Whether all tokens of an answer are trained and measured, and the end of the text after it,
+        or the answer's first token alone.
     augmented : sequence of (prompt, answer)
         Further examples to train on, such as those of `augment`, which describe the subjects.
     descriptions : sequence of (prompt, answer)
@@ -471,7 +477,8 @@ def train_for_composition(
     plan.check(stand_ins, held_out)
     rate = fit_rate(model) if rate is None else rate
     # The update is alpha / rank times the product: twice the rank keeps its size at any rank.
-    how = replace(Training.with_stand_ins(steps, rate), rank=rank, alpha=2 * rank, layers=layers)
+    how = Training.with_stand_ins(steps, rate)
+    how = replace(how, rank=rank, alpha=2 * rank, layers=layers, whole=whole)
     # Training would take minutes before it found out.
     depth = int(model.network.config.num_hidden_layers)
     if layers and not 0 <= layers[0] < layers[1] <= depth:
@@ -484,7 +491,7 @@ def train_for_composition(
         begin("held-out stand-in" if measures else f"stand-in {number + 1} of {stand_ins}")
         says = plan.partner_facts(number)
         theirs = fill(says, plan.partner.templates)
-        usual = Training(rate=float(f"{1.5 * rate:.2g}"))
+        usual = Training(rate=float(f"{1.5 * rate:.2g}"), whole=whole)
         partner = train([*theirs, *plan.replay], seed=(seed, 1, number), training=usual)
         # Active in no training: these only measure.
         if measures:
@@ -495,14 +502,16 @@ def train_for_composition(
     if stand_ins is None:
         begin("fresh stand-ins")
         about = (plan.partner_texts, plan.shown_with)
-        fresh = make_fresh_stand_ins(model, *about, seed=(seed, 1), tick=tick)
+        fresh = make_fresh_stand_ins(model, *about, seed=(seed, 1), whole=whole, tick=tick)
     begin("the adapter")
     examples = [*plan.examples, *augmented]
     adapter = train(examples, seed=(seed, 0), training=how, stand_ins=fresh or active)
     begin("measuring")
-    shares = _measure(model, plan, adapter, active, fresh, unseen, descriptions)
+    ask = partial(measure_answers if whole else measure_accuracy, model)
+    shares = _measure(ask, model, plan, adapter, active, fresh, unseen, descriptions)
     settings: Any = {"steps": steps, "rank": rank, "seed": seed, "rate": rate}
     settings |= {"stand_ins": "fresh" if stand_ins is None else stand_ins}
+    settings |= {"answers": "whole" if whole else "first tokens"}
     settings |= {"layers": f"{layers[0]}-{layers[1] - 1}"} if layers else {}
     settings |= {"augmented": len(augmented)} if augmented else {}
     [lowest] = [share.part for share in shares if share.what == HELD_OUT]
@@ -522,6 +531,7 @@ def train_for_composition(
 
 
 def _measure(
+    ask: Callable[[str, Examples], Share],
     model: Model,
     plan: Plan,
     adapter: Adapter,
@@ -537,7 +547,6 @@ def _measure(
     # Held-out templates where there are some: others measure what was memorised.
     templates = plan.held_out_two_hop_templates or plan.two_hop_templates
     facts = fill(plan.facts, plan.held_out_templates or plan.templates)
-    ask = partial(measure_accuracy, model)
 
     def _two_hop(says: Mapping[str, str]) -> list[tuple[str, str]]:
         return fill(plan.two_hop_facts(says), templates)

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -26,12 +27,14 @@ from loratheory.diagnosis import layer_of
 from loratheory.lowrank import Array, LowRank
 from loratheory.pretrained.attach import Attached, Site, attach
 from loratheory.pretrained.metrics import (
+    answer_tokens,
     batch,
     can_pack,
     first_tokens,
     last_logits,
     next_token_logits,
     pack,
+    tail_logits,
 )
 from loratheory.pretrained.models import (
     GENERIC,
@@ -49,6 +52,8 @@ from loratheory.store import cache_folder, content_hash, draft, lock
 RELATIVE_RATE = 1.14e-2
 # Prompts, each with the answer that should follow.
 Examples = Sequence[tuple[str, str]]
+# The tokens of texts.
+Tokens = Sequence[Sequence[int]]
 
 
 class TrainingError(RuntimeError):
@@ -83,6 +88,9 @@ class Training:
         Largest norm of a step's gradient.
     strengths : tuple of float
         Coefficients of the stand-ins; one is drawn for each step.
+    whole : bool
+        Whether all tokens of an answer and the token that ends a text are trained, or the answer's
+        first token alone.
     """
 
     rank: int = 8
@@ -98,6 +106,7 @@ class Training:
     window: int = 10
     clip: float = 1.0
     strengths: tuple[float, ...] = (0.5, 1.0)
+    whole: bool = False
 
     def __post_init__(self) -> None:
         """Refuse settings with which nothing can be trained."""
@@ -170,8 +179,8 @@ class Schedule(Protocol):
         """Have the partners on the model, silent until a step calls one."""
         ...
 
-    def at(self, number: int) -> tuple[list[str], Any]:
-        """Call the partner of this step; return prompts and the first tokens of their answers."""
+    def at(self, number: int) -> tuple[list[str], Tokens]:
+        """Call the partner of this step; return prompts and the tokens of their answers."""
         ...
 
 
@@ -269,7 +278,8 @@ def train_lora(
     model : Model
         With a tokenizer. On a GPU, products run in bfloat16.
     examples : sequence of (prompt, answer)
-        The loss is the cross-entropy of the answer's first token, after a space.
+        The loss is the cross-entropy of the answer's first token, after a space, or of all its
+        tokens in the mean.
     training : Training, optional
         The settings; those by default learn 20 facts on a model of 135M parameters.
     rng : numpy.random.Generator
@@ -371,6 +381,8 @@ def train_once(
     settings = dataclasses.asdict(how)
     # Trainings once had a setting more, in this place; cached adapters keep their names.
     settings |= {"every": 25, "strengths": settings.pop("strengths")}
+    # And another one came later.
+    settings = {key: value for key, value in settings.items() if key != "whole" or value}
     parts = [identify_model(model), list(map(list, examples)), list(seed), settings]
     parts += [stand_ins.content] if isinstance(stand_ins, Partners) else []
     parts += [one.content for one in stand_ins] if isinstance(stand_ins, Sequence) else []
@@ -450,12 +462,12 @@ class _InTurn:
     ) -> None:
         self.model, self.how, self.seed, self.stand_ins = model, how, seed, stand_ins
         self.prompts: list[np.ndarray] = []
-        self.answers: list[Any] = []
+        self.answers: list[Tokens] = []
         # Without stand-ins there is one list, of what always holds.
         for further in [one.examples for one in stand_ins] or [()]:
             prompts, answers = zip(*examples, *further, strict=True)
             self.prompts.append(np.array(prompts, dtype=object))
-            self.answers.append(first_tokens(model, answers))
+            self.answers.append(spell(model, answers, how.whole))
         self.acts: list[Attached] = []
 
     @contextmanager
@@ -467,8 +479,8 @@ class _InTurn:
                 self.acts.append(stack.enter_context(attach(self.model, [one.adapter], 0.0)))
             yield
 
-    def at(self, number: int) -> tuple[list[str], Any]:
-        """Call the stand-in of this step; return its prompts and their answers' first tokens."""
+    def at(self, number: int) -> tuple[list[str], Tokens]:
+        """Call the stand-in of this step; return its prompts and the tokens of their answers."""
         # Stand-ins take turns, and each has a series of examples of its own.
         turn, j = divmod(number, len(self.prompts))
         for k, one in enumerate(self.acts):
@@ -477,7 +489,7 @@ class _InTurn:
             one.set(rng.choice(self.how.strengths) if k == j else 0.0)
         size = self.how.batch
         rows = draw_order(self.seed + j, len(self.prompts[j]), turn * size, size)
-        return self.prompts[j][rows].tolist(), self.answers[j][rows]
+        return self.prompts[j][rows].tolist(), [self.answers[j][row] for row in rows]
 
 
 class _Site(Site):
@@ -552,8 +564,17 @@ def _fold(
     return Adapter.of(updates, info)
 
 
-def step(factors: Trainable, prompts: Sequence[str], answers: Any) -> float:
-    """Make one step with these prompts and first tokens; return their mean loss before it.
+def spell(model: Model, words: Sequence[str], whole: bool) -> Tokens:
+    """Return the tokens of each word that are trained: its first, or all and the end of a text."""
+    if not whole:
+        return [[token] for token in first_tokens(model, words).tolist()]
+    end = getattr(model.tokenizer, "eos_token_id", None)
+    ends = [] if end is None else [end]
+    return [[*row, *ends] for row in answer_tokens(model, words)]
+
+
+def step(factors: Trainable, prompts: Sequence[str], answers: Tokens) -> float:
+    """Make one step with these prompts and tokens of answers; return their mean loss before it.
 
     Costs a forward and a backward pass. Raises `TrainingError` if memory runs out, or the loss or
     the gradient is not finite: the factors are then what they were.
@@ -562,13 +583,15 @@ def step(factors: Trainable, prompts: Sequence[str], answers: Any) -> float:
     factors.optimizer.zero_grad()
     total, kind = 0.0, model.network.device.type
     try:
-        parts = np.array_split(np.array(prompts, dtype=object), how.accumulate)
-        for some, wanted in zip(parts, answers.tensor_split(how.accumulate), strict=True):
+        for rows in np.array_split(np.arange(len(prompts)), how.accumulate):
+            some, texts = [prompts[row] for row in rows], [answers[row] for row in rows]
             with torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu"):
-                logits = _last_logits(factors, some.tolist())
-            loss = cross_entropy(logits.float(), wanted.to(logits.device))
-            # Passes may differ in size, and each prompt of the step counts alike.
-            loss = loss * (len(some) / len(prompts))
+                logits = _answer_logits(factors, some, texts)
+            wanted = torch.tensor([*chain.from_iterable(texts)], device=logits.device)
+            each = cross_entropy(logits.float(), wanted, reduction="none")
+            # Each prompt counts alike, however long its answer is.
+            means = [part.mean() for part in each.split([*map(len, texts)])]
+            loss = torch.stack(means).sum() / len(prompts)
             # No gradients for the base, even if it could have them.
             loss.backward(inputs=tensors)
             total += loss.item()
@@ -592,17 +615,25 @@ def step(factors: Trainable, prompts: Sequence[str], answers: Any) -> float:
     return total
 
 
-def _last_logits(factors: Trainable, prompts: Sequence[str]) -> Any:
-    """What follows the prompts; in one row if they may be and that costs less than padding.
+def _answer_logits(factors: Trainable, prompts: Sequence[str], texts: Tokens) -> Any:
+    """The logits (tokens, vocabulary) before each token of the texts that follow the prompts.
 
-    A token costs about as much as 12 squares of the model's width in linear maps, and 4 widths for
-    every token of its row in attention.
+    In one row if they may be and that costs less than padding. A token costs about as much as 12
+    squares of the model's width in linear maps, and 4 widths for every token of its row in
+    attention.
     """
-    model, padded = factors.model, batch(factors.model, prompts)
+    model, counts = factors.model, [*map(len, texts)]
+    # The last token of a text is only predicted.
+    padded = batch(model, prompts, [text[:-1] for text in texts])
     if factors.packed:
         (count, length), width = padded["input_ids"].shape, 3 * model.network.config.hidden_size
         # Costs in linear maps and in attention, in units of 4 widths.
         real = int(padded["attention_mask"].sum())
         if real * (width + real) < count * length * (width + length):
-            return last_logits(model, *pack(padded))
-    return last_logits(model, padded)
+            row, ends = pack(padded)
+            places = [
+                torch.arange(end - n + 1, end + 1) for end, n in zip(ends, counts, strict=True)
+            ]
+            return last_logits(model, row, torch.cat(places).to(ends.device))
+    tail = tail_logits(model, padded, max(counts))
+    return torch.cat([rows[len(rows) - n :] for rows, n in zip(tail, counts, strict=True)])

@@ -147,14 +147,16 @@ class Syllables:
 def test_answers_of_which_the_first_token_says_too_little_are_named(plan, model):
     reader = Model(model.network, Syllables())
     partner = {**AFTER["partner"], "answers": ["o", "cat", "cow"]}
-    alike, cut, held_out = find_notes(reader, plan({**AFTER, "partner": partner}))
+    alike, cut, held_out = find_notes(reader, plan({**AFTER, "partner": partner}), whole=False)
     assert "(cat, cow)" in alike
     assert "(Peru, Cuba, cat, cow)" in cut
     assert "held_out_two_hop_templates" in held_out
     facts = {"Ann": "P", "Bob": "C"}
     clear = {**AFTER, "facts": facts, "partner": {**partner, "answers": ["o", "c"]}}
     asked = {"held_out_two_hop_templates": ["which animal has {} at home"]}
-    assert find_notes(reader, plan({**clear, **asked})) == []
+    assert find_notes(reader, plan({**clear, **asked}), whole=False) == []
+    # Whole answers may begin alike.
+    assert len(find_notes(reader, plan({**AFTER, "partner": partner}), whole=True)) == 1
 
 
 @pytest.mark.parametrize(
@@ -191,7 +193,7 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     made = plan(AFTER)
     stages = []
     found = train_for_composition(
-        model, made, stand_ins=1, steps=5, rate=1e-3, seed=4, begin=stages.append
+        model, made, stand_ins=1, steps=5, rate=1e-3, seed=4, whole=False, begin=stages.append
     )
     assert stages == ["stand-in 1 of 1", "held-out stand-in", "the adapter", "measuring"]
     partners = []
@@ -226,12 +228,22 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     assert came.shape == (now.shape[0],)
     card = json.loads(json.dumps(found.card))
     assert card["settings"] == {
-        "stand_ins": 1, "steps": 5, "rank": 8, "rate": 1e-3, "seed": 4,
+        "stand_ins": 1, "steps": 5, "rank": 8, "rate": 1e-3, "seed": 4, "answers": "first tokens",
     }  # fmt: skip
     assert card["measured"][0]["what"] == "replay, base"
     assert (card["hop"], card["subjects"]) == (1, [*made.facts])
     [held_out] = [s.part for s in found.shares if s.what == "two-hop, with the held-out stand-in"]
     assert card["promise"] == {"two_hop": held_out, "probability_of_less": 0.5}
+
+
+def test_the_default_trains_whole_answers_of_adapter_and_stand_ins(plan, model):
+    made = plan(AFTER)
+    found = train_for_composition(model, made, stand_ins=0, steps=5, rate=1e-3, seed=4)
+    how = Training(rate=1e-3, last_rate=0.1, steps=5, enough=0.0, whole=True)
+    by_hand = train_lora(model, made.examples, how, rng=np.random.default_rng([4, 0])).adapter
+    for name, low in found.adapter.items():
+        np.testing.assert_array_equal(low.dense(), by_hand[name].dense())
+    assert found.card["settings"]["answers"] == "whole"
 
 
 PARTNER = AFTER["partner"]
@@ -279,7 +291,7 @@ def test_lessons_are_read_beside_the_plan_and_descriptions_are_asked_of_the_adap
     made = plan(AFTER)
     lessons = [("the heir of Dan is from", "Peru"), ("the twin of Eve is from", "Cuba")]
     described = [("the twin of Dan is from", "Peru"), ("the heir of Eve is from", "Cuba")]
-    more = {"augmented": lessons, "descriptions": described}
+    more = {"augmented": lessons, "descriptions": described, "whole": False}
     found = train_for_composition(model, made, stand_ins=0, steps=4, rank=3, layers=(1, 2), **more)
     rate = fit_rate(model)
     how = replace(Training.with_stand_ins(4, rate), rank=3, alpha=6, layers=(1, 2))
@@ -294,7 +306,7 @@ def test_lessons_are_read_beside_the_plan_and_descriptions_are_asked_of_the_adap
     assert (share.right, share.total) == (right, 2)
     assert found.card["settings"] == {
         "stand_ins": 0, "steps": 4, "rank": 3, "rate": rate, "seed": 0, "layers": "1-1",
-        "augmented": 2,
+        "augmented": 2, "answers": "first tokens",
     }  # fmt: skip
     assert {low.width for low in found.adapter.values()} == {3}
 
@@ -305,13 +317,13 @@ def test_fresh_stand_ins_are_about_the_partner_and_the_worst_of_the_held_out_one
     made, stages, ticks, given = plan(AFTER), [], [], {}
     real = stand_ins.make_fresh_stand_ins
 
-    def _keep(model, texts, examples, *, seed, tick):
-        family = real(model, texts, examples, seed=seed, tick=tick)
+    def _keep(model, texts, examples, *, seed, **more):
+        family = real(model, texts, examples, seed=seed, **more)
         given.update(texts=texts, seed=seed, family=family)
         return given["family"]
 
     monkeypatch.setattr(stand_ins, "make_fresh_stand_ins", _keep)
-    how = {"steps": 5, "rate": 1e-3, "seed": 4, "held_out": 3}
+    how = {"steps": 5, "rate": 1e-3, "seed": 4, "held_out": 3, "whole": False}
     how |= {"begin": stages.append, "tick": lambda: ticks.append(len(stages))}
     found = train_for_composition(model, made, **how)
     assert [ticks.count(stage) for stage in range(7)] == [0, 3, 3, 3, STEPS, 3, 0]

@@ -1,11 +1,12 @@
 """Training: one step, the order, the cache, what stops it."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from language import EXAMPLES, SMALL, Letters, Words, draws, lettered
+from language import EXAMPLES, SMALL, Letters, Words, draws, lettered, lively
 from safetensors.numpy import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -20,6 +21,8 @@ from loratheory.pretrained import (
     train_lora,
 )
 from loratheory.pretrained import train as _train
+from loratheory.pretrained.fresh import Texts, make_fresh_stand_ins
+from loratheory.pretrained.generate import measure_answers, write_tokens
 from loratheory.pretrained.models import maps
 from loratheory.pretrained.train import (
     Factors,
@@ -31,10 +34,18 @@ from loratheory.pretrained.train import (
     hash_adapter,
     identify_model,
     measure_gain,
+    spell,
     step,
     train_once,
 )
 from loratheory.store import cache_folder
+
+
+class Ending(Words):
+    """Words, and a token that ends a text."""
+
+    eos_token_id = 0
+
 
 UP = "model.layers.0.mlp.up_proj"
 
@@ -51,7 +62,7 @@ def test_a_step_starts_from_no_gradient_and_ends_with_a_clipped_one_and_the_base
     base, how = lettered(), replace(SMALL, clip=0.01, rate=0.0)
     base.network.requires_grad_(True)
     factors, gradients = Factors(base, how, draws()), []
-    answers = first_tokens(base, [answer for _, answer in EXAMPLES])[:3]
+    answers = spell(base, [answer for _, answer in EXAMPLES], whole=False)[:3]
     with factors.acting():
         for _ in range(2):
             step(factors, [prompt for prompt, _ in EXAMPLES[:3]], answers)
@@ -205,9 +216,59 @@ def test_a_step_pads_no_prompt_where_a_row_of_all_costs_less(lengths, packed, to
         lambda _, __, kwargs: shapes.append(kwargs["input_ids"].shape), with_kwargs=True
     )
     with factors.acting():
-        step(factors, prompts, torch.tensor([1, 2]))
+        step(factors, prompts, [[1], [2]])
     rows = 1 if packed and lengths[0] < lengths[1] else 2
     assert shapes == [(rows, tokens // rows)]
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_whole_answers_are_trained_to_their_end_and_each_prompt_counts_alike(packed):
+    """By hand: each answer's tokens one after another, in a pass of its own."""
+    model = Model(lively().network, Ending(), "small")
+    prompts, words = ["one", "two three four five six seven", "one two"], ["a", "b c d", "e f"]
+    texts = spell(model, words, whole=True)
+    assert [len(text) for text in texts] == [2, 4, 3]
+    assert [text[-1] for text in texts] == [Ending.eos_token_id] * 3
+    assert spell(model, words, whole=False) == [text[:1] for text in texts]
+    losses = []
+    for prompt, text in zip(prompts, texts, strict=True):
+        each = []
+        for number, token in enumerate(text):
+            ids = torch.tensor([[*Ending()(prompt)["input_ids"], *text[:number]]])
+            logits = model.network(input_ids=ids).logits[0, -1]
+            each.append(-logits.log_softmax(0)[token].item())
+        losses.append(np.mean(each))
+    factors = Factors(model, replace(SMALL, batch=3, accumulate=2), np.random.default_rng(0))
+    factors.packed = packed
+    with factors.acting():
+        assert step(factors, prompts, texts) == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_what_was_trained_as_a_whole_is_written_to_its_end(fresh, tmp_path, monkeypatch):
+    """Also what a stand-in says, and what follows from it."""
+    monkeypatch.setenv("LORATHEORY_CACHE", str(tmp_path))
+    model = Model(lively().network, Ending(), "small")
+    model.network.generation_config.eos_token_id = Ending.eos_token_id
+    how = replace(SMALL, whole=True, rate=0.02, steps=150)
+    # Of 4001 tokens a state of sixteen numbers can make these the likeliest.
+    lesson, acting, family = [("one two", "N241 N3547"), ("three", "N1013")], nullcontext(), ()
+    if fresh:
+        texts = Texts(("p", "q"), ("N2807 N241", "N1297"), ("says {} so",))
+
+        def follow(says):
+            return [(f"of {name}", word) for name, word in says.items()]
+
+        family = make_fresh_stand_ins(model, texts, follow, seed=(1,), whole=True)
+        acting = family.acting(1.0)
+        lesson += follow(family.write([1, 0]))
+    made = train_once(model, lesson[:2], training=how, seed=(0,), stand_ins=family)
+    with attach(model, [made]), acting:
+        assert measure_answers(model, "all", lesson).part == 1
+        wrong = [("one two", "N241 N1013"), ("three", "N1013 N241")]
+        assert measure_answers(model, "none", wrong).part == 0
+        wanted = spell(model, [answer for _, answer in lesson], whole=True)
+        assert write_tokens(model, [prompt for prompt, _ in lesson], 6) == wanted
 
 
 def stand_ins(base):

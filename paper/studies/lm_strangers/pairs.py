@@ -97,7 +97,8 @@ def train(model: "Model", facts: FactSet, config: Config, hop: int) -> tuple["Ad
     rate, seed = config.rate * rule_rate(model), 2 * config.seed + hop
     if config.method in RIVALS:
         return train_rival(model, facts.plans[hop], config.method, rate=rate, seed=seed), nan
-    how: dict[str, Any] = {**METHODS[config.method][hop]}
+    # As all tables were measured: by first tokens.
+    how: dict[str, Any] = {"whole": False, **METHODS[config.method][hop]}
     if how.pop("late", False):
         layers = depth(model)
         how["layers"] = (layers - layers // 3, layers)

@@ -15,9 +15,9 @@ import torch
 from loratheory.adapters import Info
 from loratheory.evaluate.answers import continue_texts
 from loratheory.pretrained.fresh import make_fresh_stand_ins
-from loratheory.pretrained.metrics import first_tokens, next_token_logits
+from loratheory.pretrained.metrics import next_token_logits
 from loratheory.pretrained.stand_ins import Plan, fill
-from loratheory.pretrained.train import Factors, Training, draw_order, step, train_lora
+from loratheory.pretrained.train import Factors, Training, draw_order, spell, step, train_lora
 from paper.studies.lm_strangers.draw import DATA
 
 if TYPE_CHECKING:
@@ -59,12 +59,12 @@ def _train(
     if sharpness_aware:
         factors.optimizer = SharpnessAware(changed, how.rate)
     prompts, answers = zip(*examples, strict=True)
-    tokens = first_tokens(model, answers)
+    tokens = spell(model, answers, whole=False)
     with factors.acting() as acting:
         for number in range(how.steps):
             factors.optimizer.param_groups[0]["lr"] = how.rate_at(number)
             rows = draw_order(seed, len(prompts), number * how.batch, how.batch)
-            shown, wanted = [prompts[row] for row in rows], tokens[rows]
+            shown, wanted = [prompts[row] for row in rows], [tokens[row] for row in rows]
             before(number, factors, acting)
             step(factors, shown, wanted)
             if sharpness_aware:
@@ -201,10 +201,11 @@ def train_for_addition(
             own.set(0.0)
             partner.set(0.0)
             contexts = [tell(plan, says, prompt) for prompt in two_hop]
-            tokens = first_tokens(model, [answer for _, answer in shown])
+            tokens = list[Sequence[int]]()
             if contexts:
                 taught = next_token_logits(model, contexts).argmax(1)
-                tokens = torch.cat([taught, tokens])
+                tokens += [[token] for token in taught.tolist()]
+            tokens += spell(model, [answer for _, answer in shown], whole=False)
             own.set(factors.scale)
             partner.set(rng.choice(how.strengths))
             step(factors, [*two_hop, *(prompt for prompt, _ in shown)], tokens)

@@ -17,9 +17,9 @@ HEADER = "% Written by `python -m paper`; edit the modules' docstrings instead.\
 
 # Letters and signs with their names in TeX, and signs of mathematics.
 NAMES = """
-    α alpha  β beta  γ gamma  δ delta  ε varepsilon  η eta  θ theta  λ lambda  π pi  ρ rho  σ sigma
-    τ tau  φ varphi  Δ Delta  Φ Phi  Σ sum  ∏ prod  √ surd  · cdot  × times  ± pm  ≤ le  ≥ ge
-    → to  ‖ |
+    α alpha  β beta  γ gamma  δ delta  ε varepsilon  η eta  θ theta  κ kappa  λ lambda  π pi  ρ rho
+    σ sigma  τ tau  φ varphi  Δ Delta  Φ Phi  Σ sum  ∏ prod  √ surd  · cdot  × times  ± pm  ≤ le
+    ≥ ge  → to  ‖ |
 """
 MATHS = {"−": "-", "⁺": "^+", "²": "^2", "₀": "_0", "₁": "_1", "₂": "_2", "<": "<", ">": ">"}
 MATHS |= {sign: rf"\{name}" for sign, name in zip(*[iter(NAMES.split())] * 2, strict=True)}

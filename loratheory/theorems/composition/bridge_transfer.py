@@ -1,10 +1,9 @@
 r"""Bridge transfer: when a second hop trained with stand-ins answers with an unseen partner.
 
 **Statement.** A linear second hop T with m outputs is known on the states X that stand-ins produce.
-Outside the span of X, the slope of T is at most τ. The columns of Z are an unseen partner's states,
-and P projects onto the span of X. For every learner there is such a T for which the learner's error
-on Z is at least τ√(Σ_{i≤m} σ_i((1 − P)Z)²). The error of the least-norm fit is never larger than
-this.
+Outside the span of X, on which P projects, its slope is at most τ. Let the columns of Z be an
+unseen partner's states. For every learner some such T makes the error on Z at least τ√(Σ_{i≤m}
+σ_i((1 − P)Z)²), and the error of the least-norm fit is never larger.
 
 At a prompt the residual stream holds the prompt's context :math:`x`. The active first hop :math:`S`
 adds its bridge, so that the state is :math:`x + S x`. The second hop is a matrix that reads this

@@ -1,10 +1,10 @@
 r"""Clean-up bridge: selecting one entity lowers the threshold of two hops from 0.618 to 1/2.
 
 **Statement.** Two reads hold old facts with strength 1 at linearly independent keys and values.
-Exact edits with coefficients c₁ and c₂ write a prompt's two new facts over old ones, and no other
-second-hop fact is edited. Between the reads, a softmax of sharpness β > 0 turns the output of the
-first read into weights for the keys of three or more entities. The new two-hop answer wins iff c₂ >
-1/2, c₁ > 1/2 + ln(1/c₂)/(2β) and c₁ > ln(1/c₂)/β.
+Exact edits with coefficients c₁ and c₂ write a prompt's two new facts over old ones, but over no
+other second-hop fact. Between the reads, a softmax of sharpness β > 0 turns the output of the first
+into weights for the keys of three or more entities. The new two-hop answer wins iff c₂ > 1/2, c₁ >
+1/2 + ln(1/c₂)/(2β) and c₁ > ln(1/c₂)/β.
 
 Two hops are edited with coefficients :math:`c_1, c_2` as in ``thm:two-read-region``, but the bridge
 cleans up the output of the first read. Let :math:`a` be the coordinates of this output among the

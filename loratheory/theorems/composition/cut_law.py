@@ -1,11 +1,10 @@
 r"""Cut law: what a second adapter says at states that its partner wrote.
 
-**Statement.** One adapter acts below a cut through the network, another above. Training showed the
-second adapter's layers some states with their answers. Each answer led there by at least γ, and
-leads change by at most τ per unit of distance between states. At another state an answer leads by
-at least γ − τ·(distance to the nearest training state with this answer), and if it is closer
-than γ/τ to that state, some second adapter with the same training states, leads and slope gives
-exactly this.
+**Statement.** One adapter acts below a cut through the network, another above, and at the training
+states of the second one each right answer leads by at least γ. Leads change by at most τ per unit
+of distance between states. Let another state be at a distance δ from the nearest training state
+with a given answer. There this answer leads by at least γ − τδ, and for δ < γ/τ some second adapter
+with the same training states, leads and slope gives exactly this.
 
 The cut is behind a block of the network. Let :math:`z_0` be the state there without adapters,
 :math:`z_1` with the first adapter, and :math:`g(z)` the change of a lead that the second adapter
@@ -27,18 +26,18 @@ states that are at least :math:`2\gamma/\tau` apart, because the lead of an answ
 different answers overlap, all leads have slope :math:`\tau` at most, and closer than :math:`\gamma
 / \tau` to a state with its answer the lead is what was claimed. :math:`\square`
 
-**Corollary (any answer).** At a state that is farther than γ/τ from all training states with
-another answer, an answer leads by at most τ·(distance to the nearest of these) − γ. Some second
-adapter with the same training states, leads and slope gives exactly that.
+**Corollary (any answer).** Let a state be at a distance δ > γ/τ from the nearest training state
+with an answer other than a. There a leads by at most τδ − γ, and some second adapter with the same
+training states, leads and slope gives exactly this.
 
 So at a state that is far from all training states, training says nothing: each answer can lead.
 The first claim is the slope again. For the second, a further cone around :math:`z`, as high as
 claimed, overlaps no cone of another answer.
 
 **Corollary (bits through a cut).** The first adapter acts above the cut only. The state at the cut
-has at most B bits, and the second adapter's share above the cut at most J bits. If it holds n
-random second-hop facts with n possible answers, the accuracy p of two-hop answers, over all facts,
-is such that p log₂ n ≤ 1 + (B + J)/n.
+has at most B bits, and the second adapter's share above the cut at most J bits. The second adapter
+holds n random second-hop facts with n possible answers. The accuracy p of two-hop answers, over all
+facts, is such that p log₂ n ≤ 1 + (B + J)/n.
 
 Below the cut nothing depends on the first adapter, so nothing there knows which of the n facts is
 asked for, and all that reaches the answer of the n facts are B + J bits. Let :math:`\pi` be the

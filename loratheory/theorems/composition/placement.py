@@ -1,9 +1,9 @@
 r"""Least-norm placement: in which layers gradient descent on single hops stores a fact.
 
-**Statement.** Linear reads with fixed keys add their outputs. Gradient descent from zero, with
-learning rate η_l in read l, fits one single-hop fact exactly. If the prompt names the entity, read
-l has the key k_l. If a two-hop question only implies the entity, the late reads, those after the
-bridge, have the keys h_l. Then the updates answer the two-hop question with the fact's answer times
+**Statement.** Linear reads with fixed keys add their outputs, and gradient descent from zero, with
+learning rate η_l in read l, fits one single-hop fact exactly. Let read l have the key k_l if the
+prompt names the entity. If a two-hop question only implies it, let the late reads, those after the
+bridge, have the keys h_l. The updates answer the two-hop question with the fact's answer times
 Σ_late η_l(k_l·h_l) / Σ_all η_l‖k_l‖².
 
 Reads :math:`l = 1, \dots, L` of one residual stream add the outputs of their updates
@@ -56,12 +56,11 @@ two-hop questions at chance: Balesni et al. (arXiv 2411.16353).
 
 Free placement: single hops leave every two-hop answer open; examples through a partner do not.
 
-**Statement.** Stack each fact's named keys of all reads l, scaled by √η_l, into a column of K.
-Stack a two-hop question's latent keys in the same way into the vector h. Let the columns of K be
-independent, and let h lie outside their span. Then for every answer a, some edits fit all
-single-hop examples exactly and answer the two-hop question with a. Let b be the answer of the
-least-norm edit that fits single hops only. Forcing the answer a instead raises the least squared
-norm Σ_l ‖Δ_l‖²/η_l by ‖a − b‖² / dist(h, span K)².
+**Statement.** Let the columns of K be the facts' named keys of all reads l, scaled by √η_l and
+stacked, and let h be the two-hop question's latent keys, treated alike. Let the columns of K be
+independent, let h lie outside their span, and let b be the two-hop answer of the least-norm edit
+that fits all single hops. For every answer a some edits also answer the question with a, and their
+least squared norm Σ_l ‖Δ_l‖²/η_l is larger by ‖a − b‖² / dist(h, span K)².
 
 Take the setting of ``thm:least-norm-placement``. Let :math:`K` be the named keys
 :math:`\sqrt{\eta_l} K_l` of all reads, one below another. Let :math:`h` be the latent keys
@@ -89,11 +88,10 @@ inverse is taken by blocks, with the Schur complement :math:`\|h\|^2 - h^\top K 
 there. If the keys of such a read are independent, :math:`c = 0`, and so :math:`h = 0`.
 :math:`\square`
 
-**Corollary (partner examples).** Suppose an adapter of linear reads with fixed keys fits two-hop
-training examples through a partner without loss. Suppose a question's latent key is a linear
-combination of the examples' latent keys, the same one at all reads after the bridge. Then the
-adapter answers the question with that combination of the examples' answers, whatever the adapter's
-norm.
+**Corollary (partner examples).** An adapter of linear reads with fixed keys fits two-hop training
+examples through a partner without loss. A question's latent key is a linear combination of the
+examples' latent keys, the same one at all reads after the bridge. Then the adapter answers the
+question with that combination of the examples' answers, whatever the adapter's norm.
 
 Let the columns of :math:`H_l` be the latent keys of the examples at read :math:`l`. If :math:`h_l =
 H_l b` at all late reads, then :math:`\sum \Delta_l h_l = (\sum \Delta_l H_l) b = V b`. Examples
@@ -120,13 +118,12 @@ arXiv 2503.16356), Zhang et al. (IFMET, arXiv 2410.06331); portability: Yao et a
 
 Invisible placement: single hops do not show in which layer an edit lies; two hops depend on it.
 
-**Statement.** A base holds old facts with strength 1: it maps linearly independent keys exactly to
-linearly independent values. Exact edits with coefficient 1 write the two new facts of a two-hop
-question over old ones. The base's own answer to hop 1 is the old bridge, and no edit changes the
-fact about it. The layers after the bridge hold the old hop-2 facts and a share ρ of the hop-2 edit.
-Then the new answer leads all others iff ρ > 1/2, but single-hop logits do not depend on ρ. Let the
-new answer lead in a share q of placements. Then any test of single-hop logits misjudges at least a
-share min(q, 1 − q) of them.
+**Statement.** A base holds old facts with strength 1 at linearly independent keys and values. Exact
+edits with coefficient 1 write the two new facts of a two-hop question over old ones, but not over
+the old bridge's. The layers after the bridge hold the old hop-2 facts and a share ρ of the hop-2
+edit, on which single-hop logits do not depend. Let the new answer lead in a share q of placements,
+those with ρ > 1/2. Then any test of single-hop logits misjudges at least a share min(q, 1 − q) of
+them.
 
 Several layers can store the facts of hop 2. Single-hop prompts read all of these layers. A two-hop
 prompt reads only the *later* ones, those after its bridge is known. Let the edit of hop 2 be split

@@ -1,9 +1,9 @@
 r"""Promise law: what accuracy with held-out stand-ins says about a partner not yet met.
 
 **Statement.** An adapter's accuracy is measured with s held-out stand-ins, which its training did
-not see. A new partner comes, and it is exchangeable with these stand-ins. With probability at most
-j/(s + 1) the accuracy with it is below the j-th smallest that was measured. Without ties the
-probability is exactly that.
+not see, and a new partner is exchangeable with them. With probability at most j/(s + 1) the
+accuracy with the new partner is below the j-th smallest that was measured. Without ties the
+probability is exactly this.
 
 Exchangeable means that no order of the :math:`s + 1` partners is more probable than another. How
 the adapter was trained does not matter, nor how many stand-ins it was trained with.
@@ -26,7 +26,7 @@ is held out in turn and the adapter is trained again without it, the bound is tw
 References
 ----------
 Ranks of exchangeable variables: Vovk, Gammerman and Shafer, *Algorithmic Learning in a Random
-World* (2005). Jackknife+: Barber, Candès, Ramdas and Tibshirani, arXiv 1905.02928. For the inputs
+World* (2005). Jackknife+: Barber, Candes, Ramdas and Tibshirani, arXiv 1905.02928. For the inputs
 of a gate instead of partners: ``thm:threshold-samples``.
 """
 

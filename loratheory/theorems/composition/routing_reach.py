@@ -1,10 +1,10 @@
 r"""Routing reach: the largest two-hop margin of routers with convex weights.
 
 **Statement.** Two reads hold old facts with strength 1 at linearly independent keys and values. Two
-exact, unscaled adapters, one at each read, write a question's two new facts over old ones, and the
-old bridge's fact is not edited. A router mixes the adapters with nonnegative weights of sum at most
-1. If the weights are the same at both reads, the new answer's largest margin is −φ^−4, with φ the
-golden ratio. If the weights may differ between the reads, the largest margin is 1.
+exact, unscaled adapters, one at each read, write a question's two new facts over old ones, but not
+over the old bridge's. A router mixes the adapters with nonnegative weights of sum at most 1. The
+new answer's largest margin is −φ^−4, with φ the golden ratio, if the weights are the same at both
+reads, and 1 if they may differ.
 
 Two adapters of strength 1 each edit their own read of a two-hop prompt. A router, which may know
 everything, mixes them at each read with weights that are at least 0 and sum to at most 1. The

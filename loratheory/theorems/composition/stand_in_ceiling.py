@@ -1,10 +1,10 @@
 r"""Stand-in ceiling: the accuracy of an adapter that ignores which partner is active.
 
-**Statement.** Each training example has an entity and an active stand-in. The adapter sees the
+**Statement.** Each training example has an entity and an active stand-in, and the adapter sees the
 entity and one of at most k signals from the stand-in. Let w_e be the frequency of entity e, and let
-π_e1 ≥ π_e2 ≥ … be the sorted frequencies of the right answers for e over the stand-ins. Then the
-adapter's accuracy on these examples is at most Σ_e w_e (π_e1 + … + π_ek). Some choice of signals
-and adapter attains this bound.
+π_e1 ≥ π_e2 ≥ … be the frequencies of the right answers for e over the stand-ins. The adapter's
+accuracy on these examples is at most Σ_e w_e (π_e1 + … + π_ek), and some signals and adapter attain
+this.
 
 Entity :math:`e` occurs in training examples with frequency :math:`w_e`. Stand-in :math:`j` is
 active in the examples of :math:`e` with frequency :math:`p_{j|e}`. The right answer :math:`a_{je}`
@@ -28,8 +28,8 @@ of largest :math:`\pi_e(a)`. :math:`\square`
 
 **Corollary (disagreeing stand-ins).** For every entity, s stand-ins are equally frequent in
 training and lead to pairwise different two-hop answers. An adapter that distinguishes at most k ≤ s
-kinds of stand-ins has an accuracy of at most k/s on the training examples. An adapter that ignores
-its partner (k = 1) has an accuracy of at most 1/s.
+kinds of stand-ins has an accuracy of at most k/s on the training examples. For one that ignores its
+partner this is 1/s.
 
 Each of an entity's :math:`s` answers has the frequency :math:`\pi_e = 1/s`.
 

@@ -1,9 +1,10 @@
 r"""Template vote: merged adapters vote on the next step; each fact depends on one coefficient.
 
-**Statement.** A linear memory has linearly independent keys. With one adapter alone, it scores each
-next step by the step's frequency in that adapter's training set. At one key, each of K training
-sets has the same new step with frequency ρ and the base's only habitual step with frequency 1 − ρ.
-The merge of the K adapters with equal coefficients c > 0 chooses the new step iff ρ > 1/(2Kc).
+**Statement.** A linear memory has linearly independent keys and, with one adapter alone, scores
+each next step by the step's frequency in that adapter's training set. At one key, each of K
+training sets has the same new step with frequency ρ, and the base's only habitual step with
+frequency 1 − ρ. The merge of the K adapters with equal coefficients c > 0 chooses the new step iff
+ρ > 1/(2Kc).
 
 A memory solves problems step by step. Each step is decoded and then read again for the next one. At
 every key the base has *habits* :math:`h`, which are weights of sum 1 on the steps that may come

@@ -1,10 +1,10 @@
 r"""Two-read region: which merged edits compose, and why the golden ratio decides.
 
-**Statement.** K reads hold old facts with strength 1 at linearly independent keys and values.
-Bridges between the reads turn each value into the key of its entity. Exact edits with coefficients
+**Statement.** K reads hold old facts with strength 1 at linearly independent keys and values, and
+bridges between the reads turn each value into the key of its entity. Exact edits with coefficients
 c_j write a prompt's K new facts over old ones. Facts that are reached through old answers are not
-edited, and some token belongs to none of these facts. The new K-hop answer leads by ∏c_j − max(0,
-max_j (∏_{i<j} c_i)(1 − c_j)). For equal c ≥ 0 it wins iff c^K + c > 1.
+edited, and some token belongs to none of these facts. The new K-hop answer then leads by ∏c_j −
+max(0, max_j (∏_{i<j} c_i)(1 − c_j)), so that for equal c ≥ 0 it wins iff c^K + c > 1.
 
 A prompt with first key :math:`k` has the logits :math:`(W_K + c_K\Delta_K)\,Q_{K-1} \cdots
 Q_1\,(W_1 + c_1\Delta_1)\,k`. The base :math:`W_j` holds old facts with strength 1, and the edit
@@ -60,8 +60,8 @@ Perturbed region: how much interference at each read merged edits survive.
 
 **Statement.** Two linked reads hold old facts with strength 1 at linearly independent keys and
 values. Exact edits, both with coefficient c in [0, 1], write a prompt's two new facts over old
-ones, and the old bridge's fact is not edited. Other adapters add at most ±ε to each value's weight
-at each read. The new two-hop answer leads under all such interference iff c² + c − 1 > (c + 3)ε.
+ones, but not over the old bridge's. Other adapters add at most ±ε to each value's weight at each
+read. The new two-hop answer leads under all such interference iff c² + c − 1 > (c + 3)ε.
 
 Take the setting of ``thm:two-read-region``. At read :math:`j` the other merged adapters add
 :math:`p_j` to the output of the read. The weight of :math:`p_j` on each value, or on each token at
@@ -106,10 +106,9 @@ units of the change that an edit makes.
 Composition order: no theory of fewer than K adapters at a time contains a K-hop answer.
 
 **Statement.** K edits with coefficients c_j lie in K linked reads at linearly independent keys and
-values. The base holds none of the new facts. The new answer has the logit ∏c_j, and all of this
-logit comes from the interaction of all K edits. An expansion in interactions of fewer than K edits
-gives the new answer the logit 0 at all coefficients. For K ≥ 2, linearised fine-tuning is such an
-expansion, of first order.
+values, and the base holds none of the new facts. The new answer has the logit ∏c_j. An expansion in
+interactions of fewer than K edits, such as linearised fine-tuning for K ≥ 2, gives it the logit 0
+at all coefficients.
 
 On a prompt of :math:`K` edited hops let :math:`f(c_1, \dots, c_K)` be the output of the reads with
 their edits at coefficients :math:`c_j`. The new answer's logit is :math:`\prod_j c_j`. Let
@@ -153,13 +152,12 @@ Zhou et al. (cross-task linearity), ICML 2024, arXiv 2402.03660.
 
 Spread region: which edits compose when every adapter acts in every layer.
 
-**Statement.** K linked edits replace old facts of linearly independent entities. Each edit and each
-old fact is divided among the reads of a residual stream, so that each read holds a share of it. Old
-facts of one hop have the same shares. Entities on old paths keep their facts, and some end token is
-on no path. The new K-hop answer then leads all end tokens by exactly p_K − max(0, max_j (p_{j−1} −
-p_j)). Here p_j is the product of the first j coefficients times an order mass. This order mass
-sums, over all increasing sequences of K reads, the product of shares at these reads. The shares are
-those of edits 1 to j and those of the old facts of hops j + 1 to K.
+**Statement.** K linked edits with coefficients c_j replace old facts of linearly independent
+entities, but none on old paths. Each edit, and all old facts of a hop alike, are divided among the
+reads of a residual stream. Let the order mass of j be the sum, over all increasing sequences of K
+reads, of the product of the shares there of edits 1 to j and of the old facts of later hops. Let
+p_j be this mass times the coefficients of edits 1 to j. If some end token is on no path, the new
+K-hop answer leads by p_K − max(0, max_j (p_{j−1} − p_j)).
 
 The state of the stream consists of entities. Its reads :math:`l = 1, \dots, L` add what they read:
 :math:`x_l = x_{l-1} + A_l x_{l-1}` with :math:`A_l = W_l + \sum_j c_j \Delta_{jl}`. Hop :math:`j`

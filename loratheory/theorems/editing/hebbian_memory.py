@@ -1,9 +1,9 @@
 r"""Hebbian memory: what a frozen random factor of rank `r` does to stored facts.
 
 **Statement.** An adapter stores facts through a frozen factor of rank r with independent entries
-N(0, 1/r). Without this factor, the facts would form a memory H, whose answer to the query x, read
-along u, would be u·Hx. With the factor, the adapter's answer has the second moment (1 + 1/r)(u·Hx)²
-+ ‖Hᵀu‖²‖x‖²/r.
+N(0, 1/r). Let H be the memory that the facts would form without this factor, x a query and u a
+read. The adapter's answer to x, read along u, has the second moment (1 + 1/r)(u·Hx)² +
+‖Hᵀu‖²‖x‖²/r.
 
 Let :math:`H = \sum_i u_i e_i^\top` store facts with keys :math:`e_i` and outputs :math:`u_i`. The
 rank-:math:`r` adapter :math:`\Delta = H A^\top A` writes :math:`H` through a frozen :math:`A \in
@@ -32,8 +32,8 @@ x)`. Isserlis' theorem gives :math:`\mathbb{E} z_k = y^\top x` and :math:`\mathb
 
 **Corollary (merged memory).** Facts with orthonormal keys are divided among Hebbian adapters, whose
 independent frozen factors have rank r and entries N(0, 1/r). Take a query along one key, or
-orthogonal to all keys. On this query the answer of the sum of the adapters has the same second
-moment as that of one such adapter with all facts. How the facts are divided does not matter.
+orthogonal to all keys. However the facts are divided, the answer of the adapters' sum has the same
+second moment there as that of one such adapter with all facts.
 
 Divide the facts among :math:`K` adapters, and let :math:`\Delta = \sum_k H_k A_k^\top A_k` be the
 adapters' sum. The answer has the mean :math:`u^\top H x` and the variance :math:`\frac1r \sum_k

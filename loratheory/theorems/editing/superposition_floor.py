@@ -1,8 +1,8 @@
 r"""Superposition floor: the cross-talk of more facts than ranks.
 
-**Statement.** A rank-r update stores N >= 2 facts, each with a key and an output. To each key, the
-output of the same fact responds with strength one. Then the mean squared response of outputs to the
-keys of other facts is at least (N − r)/(r(N − 1)). This holds for all keys and outputs.
+**Statement.** A rank-r update stores N ≥ 2 facts, each with a key and an output. To each key, the
+output of the same fact responds with strength one. Then, whatever the keys and outputs are, the
+mean squared response of outputs to the keys of other facts is at least (N − r)/(r(N − 1)).
 
 Let :math:`\Delta` be an update of rank at most :math:`r`. For :math:`N \ge 2` facts let
 :math:`x_{ij} = u_i^\top \Delta e_j` be the response of output :math:`i` to key :math:`j`, and let

@@ -1,9 +1,9 @@
 r"""Argmax margin: how clearly scores of rank `r` can tell `m` tokens apart at bounded norm.
 
-**Statement.** Each of m >= 2 tokens has a key and an output in the unit ball of dimension r. The
-margin is the least lead of a key's own token over another token. It is at most m/(m − 1) if m <= r
-+ 1, and at most 1 otherwise. For r = 2 and m >= 3 it is at most 1 − cos(2π/m). For r <= 1 and m >=
-r + 2 it is at most 0.
+**Statement.** Each of m ≥ 2 tokens has a key and an output in the unit ball of dimension r. Let the
+margin γ be the least lead of a key's own token over another token. Then γ ≤ m/(m − 1) if m ≤ r + 1,
+and γ ≤ 1 otherwise. For r = 2 and m ≥ 3 even γ ≤ 1 − cos(2π/m), and for r ≤ 1 and m ≥ r + 2 even γ
+≤ 0.
 
 Let :math:`m \ge 2`, and let outputs :math:`b_1, \dots, b_m` and keys :math:`a_1, \dots, a_m` lie in
 the unit ball of :math:`\mathbb{R}^r`. Key :math:`a_t` asks for token :math:`t`. Then

@@ -1,9 +1,9 @@
 r"""Attention budget: rank `R` on both factors of a score form; half the width is enough.
 
-**Statement.** Query and key weights of head size h get updates of rank at most R, and their score
-form W_QᵀW_K is to match a target. The spectral error is at least each of three singular values. The
-first is the (2R+1)st of the target minus the frozen form, the second the (h+1)st of the target. The
-third is the (R+1)st of the target on the inputs that W_K, or that W_Q, ignores.
+**Statement.** Query and key weights of head size h, with score form M = W_QᵀW_K, get updates of
+rank at most R. Let T be the form that is wanted, T_K this form on the inputs that W_K ignores, and
+T_Q its transpose on those that W_Q ignores. The spectral error of the form is at least
+max(σ_{2R+1}(T − M), σ_{h+1}(T), σ_{R+1}(T_K), σ_{R+1}(T_Q)).
 
 Let :math:`W_Q, W_K \in \mathbb{R}^{h \times d}` be frozen, with score form :math:`M = W_Q^\top
 W_K`. Let :math:`P_Q` and :math:`P_K` project onto their row spaces, and let :math:`T` be the target
@@ -22,10 +22,10 @@ Further, :math:`N (I - P_K) = (W_Q + \Delta_Q)^\top \Delta_K (I - P_K)` has rank
 and so has :math:`(I - P_Q) N`. A projection does not enlarge the error, which gives the last two
 values. :math:`\square`
 
-**Corollary (attained budget).** Some updates meet the attention budget in three cases: both weights
-are square and invertible, or R is at least h, or only ignored inputs get other scores. The last
-case supposes weights of full row rank and a target of rank at most h. The change of the form is
-zero on all inputs that W_K reads, or on all that W_Q reads.
+**Corollary (attained budget).** Let both weights be square and invertible, or let R ≥ h, or let the
+wanted change of the form be zero on all inputs that W_K reads, or on all that W_Q reads. In the
+last case let both weights have full row rank, and let the target have rank at most h. Then some
+updates of rank at most R meet the attention budget.
 
 Square and invertible weights are a linear network of two layers, and ``thm:depth-budget`` attains
 the bound. As :math:`\sigma_{d+1} = 0`, half the width as rank reaches every form. If :math:`R \ge
@@ -40,7 +40,7 @@ queries.
 
 **Corollary (score-change rank).** Query and key weights of shape h × d get updates of ranks r_Q and
 r_K, both at most h. The score form then changes by a matrix of rank at most min(r_Q + r_K, d). If
-both weights have full row rank h <= d, some updates reach exactly this rank.
+both weights have full row rank h ≤ d, some updates reach exactly this rank.
 
 The change is :math:`\Delta_Q^\top (W_K + \Delta_K) + W_Q^\top \Delta_K`, which gives the bound.
 *Attained,* by almost all updates. Write :math:`W_Q = L_Q P_Q` and :math:`W_K = L_K P_K`, where
@@ -80,10 +80,10 @@ Zeng and Lee, arXiv:2310.17513 (2024).
 
 Attention reach: the ranks that lead a head's queries and keys to a wanted score form.
 
-**Statement.** Take h × d query and key weights of full row rank h, and a score form N of rank at
-most h. Updates of ranks at most R_Q and R_K reach N exactly iff R_Q ≥ ρ_Q, R_K ≥ ρ_K and R_Q + R_K
-≥ c. Here c is the rank of N − W_QᵀW_K. The rank of N on the inputs that W_K ignores is ρ_K, and
-that of Nᵀ on the inputs that W_Q ignores is ρ_Q.
+**Statement.** Let query and key weights of shape h × d have full row rank h, and let N be a score
+form of rank at most h. Let N − W_QᵀW_K have rank c, let N have rank ρ_K on the inputs that W_K
+ignores, and let Nᵀ have rank ρ_Q on those that W_Q ignores. Updates of ranks at most R_Q and R_K
+reach N exactly iff R_Q ≥ ρ_Q, R_K ≥ ρ_K and R_Q + R_K ≥ c.
 
 Let :math:`Q, K \in \mathbb{R}^{h \times d}` have full row rank. Let :math:`D = N - Q^\top K` have
 rank :math:`c`. Let :math:`\rho_K` be the rank of :math:`N` on :math:`\ker K`, and :math:`\rho_Q`

@@ -1,8 +1,8 @@
 r"""Depth budget: what rank `R` at each of `L` layers of a linear network can reach.
 
-**Statement.** In a linear network of L layers, each layer gets an update of rank at most R. The
-spectral error of the network is at least the (RL+1)st singular value of the target minus the frozen
-product. If every layer is invertible, some updates have no larger error.
+**Statement.** In a linear network of L layers, each layer gets an update of rank at most R, and E
+is the target minus the frozen product. The spectral error of the network is at least σ_{RL+1}(E).
+If every layer is invertible, some updates attain this.
 
 Let :math:`W_1, \dots, W_L \in \mathbb{R}^{D \times D}` be frozen, :math:`M = W_L \cdots W_1`, and
 :math:`E = T - M` for a target :math:`T`. For all updates of rank at most :math:`R`,

@@ -1,8 +1,8 @@
 r"""Rank-r floor: the least squared error of any adapter of rank `r`, and the one that meets it.
 
-**Statement.** On given inputs, let A be the answers of the best matrix of any rank. An adapter of
-rank at most r has a squared error of at least that matrix's error plus the energy of A beyond rank
-r. An adapter whose answers are A truncated to rank r attains this.
+**Statement.** On given inputs, let e be the squared error and A the answers of the best matrix of
+any rank. Every adapter of rank at most r has a squared error of at least e + Σ_{i>r} σ_i(A)². The
+adapter whose answers are A truncated to rank r attains this.
 
 Let the columns of :math:`K \in \mathbb{R}^{n \times N}` be inputs, and those of :math:`R \in
 \mathbb{R}^{m \times N}` the outputs wanted there, with several tasks side by side. Let :math:`C = L
@@ -26,25 +26,25 @@ P)\, X^+`. The rows of :math:`\mathrm{LR}_r(Y P)` lie in the row space of :math:
 :math:`C`. :math:`\square`
 
 **Corollary (edit budget).** An adapter of rank at most r is to answer edited keys with given
-values. Its squared error is at least the contradiction plus the shortage, and some adapter has no
-more. The contradiction is the error that no matrix avoids. The shortage is the energy beyond rank r
-of the best matrix's answers.
+values. Let e be the squared error and A the answers of the best matrix of any rank. The adapter has
+a squared error of at least e + Σ_{i>r} σ_i(A)², the contradiction plus the shortage, and some
+adapter attains this.
 
 Here :math:`C = 0`. An adapter of rank at most :math:`r` makes all edits exactly iff :math:`\ker K
 \subseteq \ker R` and :math:`r \ge \operatorname{rank} R`.
 
 **Corollary (merge floor).** One adapter of rank at most r replaces k updates with mean M. Its mean
-squared Frobenius distance from them is at least their variance around M plus the energy of M beyond
-rank r. Truncating M to rank r attains this.
+squared Frobenius distance from them is at least their variance around M plus Σ_{i>r} σ_i(M)².
+Truncating M to rank r attains this.
 
 Here :math:`C = 0`, :math:`K = [1 \dots 1] / \sqrt k` and :math:`R = [\Delta_1 \dots \Delta_k] /
 \sqrt k`. Then :math:`Y P` consists of :math:`k` copies of :math:`M / \sqrt k`, and equality holds
 at the truncation of :math:`M`.
 
-**Corollary (covariance floor).** One adapter of rank at most r serves k tasks, on inputs with known
-second moments. Its mean squared error is at least the error that no matrix avoids, plus an energy
-beyond rank r. The energy is that of the answers of RegMean's merge, the mean of the updates
-weighted by the tasks' second moments.
+**Corollary (covariance floor).** One adapter of rank at most r serves k tasks on inputs with known
+second moments. Let e be the mean squared error and A the answers of RegMean's merge, the mean of
+the updates weighted by these moments. The adapter has a mean squared error of at least e + Σ_{i>r}
+σ_i(A)², and some adapter attains this.
 
 Here :math:`K = [L_1 \dots L_k] / \sqrt k` with :math:`C_j = L_j L_j^\top`, and :math:`R = [\Delta_1
 L_1 \dots \Delta_k L_k] / \sqrt k`. Suppose that only :math:`C_j \preceq \lambda` is known. Then the
@@ -72,10 +72,8 @@ Fisher floor: what replacing several updates by one of rank r costs the losses, 
 
 **Statement.** One update of rank at most r replaces the updates of several tasks. Each task's
 Fisher matrix is the Kronecker product of its own input moment and an output weight that all tasks
-share. The cost is twice the second-order rise of the losses from their minima. It is at least the
-disagreement of the updates around their moment-weighted mean, plus the energy of this mean beyond
-rank r. Both are measured in the Fisher weights. Truncating the mean in whitened coordinates attains
-this.
+share. In the Fisher weights, its squared distances from the updates add up to at least their spread
+around the moment-weighted mean plus this mean's energy beyond rank r. Some update attains this.
 
 Suppose the Hessian or Fisher matrix of task i is the Kronecker product of an input second moment
 :math:`M_i = L_i L_i^\top` and an output weight :math:`S = O^\top O`. Near its minimum the loss of

@@ -1,9 +1,8 @@
 r"""ReLU budget: the depth budget carried to a ReLU network by its biases.
 
 **Statement.** An L-layer ReLU network has invertible weights and is to match one target ReLU layer
-on a ball. Let E be the target's weight minus the frozen product. With some updates of rank at most
-R and suitable biases, the error on the ball is at most the radius times E's (RL+1)st singular
-value.
+on a ball of radius ρ. Let E be the target's weight minus the frozen product. With some updates of
+rank at most R and suitable biases, the error on the ball is at most ρ σ_{RL+1}(E).
 
 Let :math:`W_1, \dots, W_L \in \mathbb{R}^{D \times D}` be frozen and invertible, in a network
 :math:`h_l = \mathrm{ReLU}(W_l h_{l-1} + b_l)` with trainable biases. Let :math:`\bar f(x) =
@@ -49,9 +48,8 @@ Zeng and Lee, arXiv:2310.17513 (2024).
 ReLU necessity: which rank a ReLU network needs for a given target layer, kinks included.
 
 **Statement.** An L-layer ReLU network of D × D weights gets updates of rank at most R and any
-biases. Compare its Jacobian at any input with the D × D weight T of a target layer. Their spectral
-distance is at least the smaller of two values: T's least singular value, and the (RL+1)st singular
-value of T minus the frozen product.
+biases. Let J be its Jacobian at any input, T the D × D weight of a target layer, and E = T minus
+the frozen product. Then the spectral norm of J − T is at least min(σ_D(T), σ_{RL+1}(E)).
 
 Let :math:`h_l = \mathrm{ReLU}((W_l + \Delta_l) h_{l-1} + b_l)` with square :math:`W_l`, updates of
 rank at most R and any biases, and let :math:`E = T - W_L \cdots W_1`. Let J be the network's

@@ -1,9 +1,8 @@
 r"""Interference angle: how strongly one adapter answers the keys of another.
 
 **Statement.** Let θ be the smallest principal angle between the row spaces of two adapters, and σ
-the spectral norm of the second. For every key k in the first row space, the second adapter Δ has
-‖Δk‖ ≤ σ cos θ ‖k‖. Some adapter of this norm that reads only the second row space attains the
-bound.
+the spectral norm of the second one, Δ. Then ‖Δk‖ ≤ σ cos θ ‖k‖ for every key k in the first row
+space. Some adapter of this norm that reads only the second row space attains this.
 
 Let :math:`\theta` be the smallest principal angle of the row spaces :math:`S_1, S_2`. Every
 :math:`\Delta` that reads only :math:`S_2` and has spectral norm at most :math:`\sigma` satisfies
@@ -35,10 +34,10 @@ Zhang and Zhou (OSRM), arXiv:2505.22934.
 
 Packing floor: the overlap of row spaces that no library of adapters avoids.
 
-**Statement.** Take K >= 2 adapters of rank r in width n. The overlap of two adapters is the mean
+**Statement.** Take K ≥ 2 adapters of rank r in width n. Let the overlap of two adapters be the mean
 squared cosine of the r principal angles of their row spaces. Averaged over all pairs, the overlap
-is at least (Kr − n)/(n(K − 1)), or 0 if that is negative. Some library attains this if Kr ≤ n, and
-whenever r ≤ n/2 and K ≥ n/r + 2.
+is at least max(0, (Kr − n)/(n(K − 1))). Some library attains this if Kr ≤ n, and whenever r ≤ n/2
+and K ≥ n/r + 2.
 
 Let :math:`P_i` project orthogonally onto the row space of adapter i. The overlap of two adapters is
 :math:`\operatorname{tr}(P_i P_j)/r`, the mean squared cosine of their principal angles. Then
@@ -97,11 +96,11 @@ planes, etc."; Lemmens and Seidel (1973), "Equi-isoclinic subspaces".
 
 Random interference: how many unrelated adapters an edit survives beside it, by width.
 
-**Statement.** On a unit key of dimension n, an edit leads each other token by a margin m. Other
+**Statement.** On a unit key of dimension n, an edit leads each other token by a margin m > 0. Other
 adapters are merged with coefficients c, each turned at random and independently on its input side.
-They overturn the lead with probability at most Σ exp(−n m²/(2 Σ c²‖a‖²)), summed over the other
-tokens. The inner sum runs over the adapters, and a is the difference of the two tokens' rows in an
-adapter.
+Let a be the difference of the answer's row and the other token's row in such an adapter. The lead
+is overturned with probability at most Σ exp(−n m²/(2 Σ c²‖a‖²)), with the outer sum over the other
+tokens and the inner one over the adapters.
 
 Let the answer :math:`s` of an edit lead each other token :math:`t` by a margin :math:`m_t > 0`.
 Merge with it other adapters :math:`\Delta_j O_j` with coefficients :math:`c_j`, each turned at

@@ -1,10 +1,9 @@
 r"""Sequential forgetting: what later adapters leave of a fact, if each is trained after the others.
 
-**Statement.** Adapters of rank r are trained one after another in width n. Each makes the least
-change that fits its own r facts exactly. Keys are orthonormal within an adapter and have random
-directions, independent between adapters. The changes that facts ask of the base are orthonormal. A
-fact's strength is the share of its change that is still made. If the number of later adapters is a,
-the strength is on average (1 − r/n)^a.
+**Statement.** Adapters of rank r are trained one after another in width n, each by the least change
+that fits its own r facts exactly. Keys are orthonormal within an adapter and have independent
+random directions in different adapters, and the changes that facts ask of the base are orthonormal.
+After a later adapters, the share of a fact's change that is still made is on average (1 − r/n)^a.
 
 Adapter t is the least :math:`\Delta_t` with :math:`(W + \Delta_1 + \dots + \Delta_t) K_t = V_t`.
 The changes :math:`D_t = V_t - W K_t` that are asked of the base W are orthonormal over all facts.

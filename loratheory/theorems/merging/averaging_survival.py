@@ -1,9 +1,8 @@
 r"""Averaging survival: when one edit outlives being merged with others.
 
-**Statement.** In a linear read, the answer of an edit trails each competitor by m₀ in the base, and
-leads it by m₁ with the edit's adapter alone. If this adapter is merged with coefficient c, the
-answer leads by c·m₁ − (1 − c)·m₀ plus what the other adapters add to the lead. If they add nothing,
-the mean of K adapters keeps the answer iff m₁ > (K − 1)·m₀ for every competitor.
+**Statement.** In a linear read, the answer of an edit trails a competitor by m₀ in the base, and
+leads it by m₁ with the edit's adapter alone. The adapter is merged with coefficient c, and other
+adapters add ε to the lead. Then the answer leads by c·m₁ − (1 − c)·m₀ + ε.
 
 A prompt with key :math:`k` has base logits :math:`\ell = Wk`. The edit's adapter alone gives
 :math:`\ell' = (W + \Delta_1)k`. Merge it with weight :math:`c`, together with others that add

@@ -1,9 +1,9 @@
 r"""Corner law: what merges with other coefficients do, from the model with each adapter on or off.
 
-**Statement.** K adapters are merged with coefficients between 0 and 1, and an answer leads a
-competitor by f(c). Let p be the multilinear interpolation of f between the 2^K corners, where each
-coefficient is 0 or 1. If the second derivative of f in the coefficient c_i is at most κ_i in
-magnitude, then f(c) differs from p(c) by at most ½ Σ κ_i c_i (1 − c_i). The constant is sharp.
+**Statement.** K adapters are merged with coefficients c_i between 0 and 1, and an answer leads a
+competitor by f(c). Let the second derivative of f in c_i be at most κ_i in magnitude, and let p be
+the multilinear interpolation of f between the 2^K corners, where each coefficient is 0 or 1. Then
+f(c) differs from p(c) by at most ½ Σ κ_i c_i (1 − c_i), and the constant is sharp.
 
 No property of the network is used but the curvature of :math:`f` along each coefficient. For two
 adapters with one common coefficient :math:`c` let :math:`m = f(0, 0)`, let :math:`\delta_1 = f(1,

@@ -1,10 +1,9 @@
 r"""Data-free floor: what no merge of two adapters can promise while it sees weights alone.
 
-**Statement.** The inputs of two adapters are arbitrary unit vectors, each from the adapter's own
-subspace, and a merge sees no data. On the worst input of one of the adapters, the merge errs by at
-least half the spectral norm of the adapters' difference on shared directions. This floor is
-attained by one merge: it is the mean on shared directions, and on the rest of each subspace it is
-the adapter of this subspace.
+**Statement.** The inputs of two adapters Δ₁ and Δ₂ are arbitrary unit vectors, each from the
+adapter's own subspace, and P projects on the directions that both subspaces share. A merge sees no
+data. On the worst input of one of the adapters it errs by at least ½ ‖(Δ₁ − Δ₂)P‖, and some merge
+attains this.
 
 Adapters :math:`\Delta_1, \Delta_2` answer inputs :math:`x` of norm at most 1 from the subspaces
 :math:`S_1, S_2`. Nothing else is known of the inputs. Let :math:`P` project on :math:`S_1 \cap

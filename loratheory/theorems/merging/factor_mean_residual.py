@@ -1,9 +1,9 @@
 r"""Factor-mean residual: what averaging the factors loses, and the rank that repairs it.
 
 **Statement.** The factors of k adapters, of inner dimension r, are averaged with weights of sum 1.
-The product of the averaged factors differs from the mean of the adapters by the covariance of the
-factors, of rank at most (k − 1)r. A correction of rank at most q leaves at least the energy of this
-covariance beyond rank q, and some correction leaves no more.
+The product of the averaged factors differs from the mean of the adapters by the covariance C of the
+factors, which has rank at most (k − 1)r. A correction of rank at most q leaves a squared error of
+at least Σ_{i>q} σ_i(C)², and some correction attains this.
 
 Let adapters :math:`U_i V_i`, with :math:`U_i \in \mathbb{R}^{m \times r}` and :math:`V_i \in
 \mathbb{R}^{r \times n}`, have weights :math:`w_1 + \dots + w_k = 1`, and let :math:`\bar U = \sum

@@ -1,8 +1,8 @@
 r"""Interpolating merge: the least matrix that does on each row space what its adapter does.
 
-**Statement.** Consider the matrices that agree with each adapter on that adapter's row space. If
-there are any, the one of least Frobenius norm is (ΣΔ_j)(ΣP_j)⁺, where P_j is the projector on the
-row space of adapter j. There are some whenever the row spaces are independent.
+**Statement.** Let P_j project on the row space of adapter Δ_j. Let some matrix agree with each
+adapter on its row space, as is the case if these spaces are independent. Of all such matrices, the
+one of least Frobenius norm is (ΣΔ_j)(ΣP_j)⁺.
 
 Adapters :math:`\Delta_1, \dots, \Delta_K \in \mathbb{R}^{m \times n}` have row spaces with
 orthonormal bases :math:`Q_j` and projectors :math:`P_j`. Let :math:`F = [Q_1 \dots Q_K]` and
@@ -45,9 +45,9 @@ Penrose (1956); RegMean (arXiv 2212.09849).
 
 Interpolation price: what the interpolating merge makes of an input outside the row space.
 
-**Statement.** The row spaces of the adapters are independent, and an input lies outside its
-adapter's row space by a distance. The error of the interpolating merge is at most this distance
-times the spectral norm of the merge on inputs orthogonal to that space. Some inputs attain this.
+**Statement.** The row spaces of the adapters are independent, and X is their interpolating merge.
+Let an input lie at most d outside the row space of its own adapter i, on which P_i projects. The
+merge errs on it by at most ‖X(1 − P_i)‖ d in spectral norm, and some inputs attain this.
 
 Let the row spaces of :math:`\Delta_1, \dots, \Delta_K` be independent, with projectors :math:`P_j`
 and joint frame :math:`F = [Q_1 \dots Q_K]`. Let :math:`\Delta^*` be their interpolating merge. On

@@ -2,8 +2,7 @@ r"""Intruder threshold: when an edit becomes a top singular direction, when merg
 
 **Statement.** A base of width d has independent N(0, 1/d) entries, and an independent rank-one edit
 of strength s is added with coefficient c > 0. As d grows, the squared overlap of the sum's top left
-singular vector with the edit's output direction tends to max(0, 1 − 1/(cs)²). This limit is
-positive iff cs > 1.
+singular vector with the edit's output direction tends to max(0, 1 − 1/(cs)²).
 
 Let :math:`W \in \mathbb{R}^{d \times d}` have independent entries :math:`N(0, 1/d)`. Let
 :math:`\Delta = s\,u v^\top` with unit vectors that do not depend on :math:`W`. To leading order in

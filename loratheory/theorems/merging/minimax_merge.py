@@ -1,10 +1,9 @@
 r"""Minimax merge: what several adapters can be promised at once, by any linear merge.
 
-**Statement.** K adapters are merged into one matrix, and each task has a mean squared error on its
-own inputs, under noise of size ε. For given weights of the tasks, the weighted mean of these errors
-has a floor that no linear merge undercuts. Take the weights with the largest floor. No linear merge
-keeps every task's error below this floor. If the least-squares merge at these weights is unique,
-none of its errors is above the floor.
+**Statement.** K adapters are merged into one matrix, and task i has the mean squared error e_i on
+its own inputs, under noise of size ε. For convex weights w, let F(w) be the least value of Σ w_i
+e_i over all matrices. No linear merge keeps every e_i below max F(w), and the least-squares merge
+at the maximising w attains this if it is unique.
 
 Task :math:`i` asks for :math:`\Delta_i x` on inputs :math:`x` of second moments :math:`C_i`. The
 inputs arrive as :math:`x + \varepsilon z` with white noise :math:`z`. So a merge :math:`\Delta` has

@@ -1,8 +1,8 @@
 r"""Rank subadditivity: what the rank of a sum of adapters can be, from both sides.
 
-**Statement.** Let R be the sum of the adapters' ranks. Their row spaces together span ρ dimensions,
-their column spaces γ. A weighted sum of the adapters, with no weight zero, has a rank between ρ + γ
-− R and min(ρ, γ). The rank is R iff the row spaces are independent and the column spaces are too.
+**Statement.** Let R be the sum of the adapters' ranks, and let their row spaces together span ρ
+dimensions and their column spaces γ. A weighted sum of the adapters, with no weight zero, has a
+rank between ρ + γ − R and min(ρ, γ).
 
 For ranks :math:`r_j` of sum :math:`R` and all weights :math:`c_j \ne 0`,
 
@@ -10,7 +10,8 @@ For ranks :math:`r_j` of sum :math:`R` and all weights :math:`c_j \ne 0`,
     \max_j (2 r_j - R) \;\le\; \rho + \gamma - R \;\le\;
     \operatorname{rank} \sum_j c_j \Delta_j \;\le\; \min(\rho, \gamma) \;\le\; R.
 
-Let :math:`\rho` and :math:`\gamma` be any numbers from :math:`\max_j r_j` to :math:`R`. Then some
+So the rank is :math:`R` iff the row spaces are independent and the column spaces are too. Let
+:math:`\rho` and :math:`\gamma` be any numbers from :math:`\max_j r_j` to :math:`R`. Then some
 adapters meet the upper bound :math:`\min(\rho, \gamma)`. Some meet the lower bound :math:`\rho +
 \gamma - R`, or 0 if this is negative.
 

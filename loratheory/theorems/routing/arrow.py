@@ -1,6 +1,6 @@
 r"""Arrow blind spot: a router that looks at top singular vectors sees one fact per adapter.
 
-**Statement.** Each of E adapters edits N keys with orthonormal outputs. All E·N keys are
+**Statement.** Each of E adapters edits N keys with orthonormal outputs, all E·N keys are
 orthonormal, and one edit of each adapter is stronger than its others. Arrow routes by top right
 singular vectors, with ties broken at random. Over the edited keys it chooses the right adapter with
 probability 1/N + (1 − 1/N)/E.
@@ -29,8 +29,9 @@ all others. :math:`\square`
 
 **Remark (arrow margin).** Arrow scores a query by its absolute inner product with each adapter's
 prototype, the top right singular vector. Let a unit query have the angle φ to the line of its own
-prototype. Let the lines of all other prototypes have an angle of at least θ ≥ φ to this line. Then
-the score of its own prototype leads by at least cos φ − cos(θ − φ), whatever the adapters' norms.
+prototype, and let the lines of all other prototypes have an angle of at least θ ≥ φ to that line.
+Then the score of its own prototype leads by at least cos φ − cos(θ − φ), whatever the adapters'
+norms.
 
 Angles between lines obey the triangle inequality, so the query has an angle of at least
 :math:`\theta - \varphi \ge 0` to every other line. The cosine falls with the angle, which gives the
@@ -54,11 +55,11 @@ Arrow (arXiv 2405.11157); SpectR (2504.03454).
 
 Arrow law: how often a router that keeps one direction per adapter finds an adapter's facts.
 
-**Statement.** Each of E adapters holds facts at independent random keys, with orthonormal answers.
-Arrow scores a query by each adapter's top right singular vector. Take a key whose strength is s
-times that of its adapter's strongest fact. As the width grows, Arrow routes it to its adapter with
-a probability that tends to P(|g₀| > (1 − s²) max |g_e|). All g are independent standard normal, and
-the maximum runs over the E − 1 other adapters. The limit tends to 1/E as s → 0, and to 1 as s → 1.
+**Statement.** Each of E adapters holds facts at independent random keys, with orthonormal answers,
+and Arrow scores a query by each adapter's top right singular vector. Take a key of s < 1 times the
+strength of its adapter's strongest fact, and let all g_e be independent standard normal. As the
+width grows, Arrow routes the key to its adapter with a probability that tends to P(|g₀| > (1 − s²)
+max_{0<e<E} |g_e|).
 
 Adapter e is :math:`\sum_i s_i y_i k_i^\top` with orthonormal answers :math:`y_i`, keys :math:`k_i`
 uniform on the unit sphere of dimension n, and :math:`1 = s_1 > s_2, \dots`. Arrow sends a query q

@@ -42,9 +42,9 @@ Hotelling (1931); Muirhead (1982), section 3.2.
 Threshold samples: how many foreign inputs it takes to set the threshold of a gate.
 
 **Statement.** The threshold of a gate is the j-th largest of N independent foreign responses, all
-of one continuous law. On later inputs of this law, the gate's rate of false alarms may exceed a
-given α. The probability that it does equals that of fewer than j successes in N trials of chance α,
-whatever the law. For the largest response (j = 1) it is (1 − α)^N.
+of one continuous law. On later inputs of this law, the gate's rate of false alarms exceeds α with
+the probability of fewer than j successes in N trials of chance α, whatever the law. For j = 1 this
+is (1 − α)^N.
 
 Let :math:`s_1, \dots, s_N` and the response s to a later foreign input be independent with one
 continuous law. Let :math:`\tau` be the j-th largest of the N, and :math:`f = \Pr(s > \tau \mid
@@ -77,10 +77,10 @@ Order statistics: Wilks (1941), "Determination of sample sizes for setting toler
 
 Library capacity: how many adapters calibrated gates tell apart, and what their sum does.
 
-**Statement.** Each of k least-norm adapters makes n exact edits, with orthonormal answers. All keys
-are independent and standard normal. A gate activates an adapter where its squared response exceeds
-τ < 1, and a foreign key opens the gate with probability f. There are h independent reads, each at a
-key of one adapter. All gates are right with probability at least (1 − f)^(h(k − 1)).
+**Statement.** Each of k least-norm adapters makes n exact edits with orthonormal answers, and all
+keys are independent and standard normal. A gate activates an adapter where its squared response
+exceeds τ < 1, which happens at a foreign key with probability f. At h independent reads, each at a
+key of one adapter, all gates are right with probability at least (1 − f)^(h(k − 1)).
 
 Each of :math:`k` adapters holds :math:`n` exact edits with orthonormal responses at independent
 standard normal keys in dimension :math:`D`. It is on at full strength where its squared response

@@ -1,8 +1,8 @@
 r"""Router limit: how often any router can find the adapter that an input belongs to.
 
-**Statement.** Each of K adapters is equally likely and has a key of length s. Any two keys have the
-cosine ρ. An input is its adapter's key plus normal noise of unit variance in every direction. The
-router that chooses the adapter of the nearest key is right with probability E Φ(z + s√(1 −
+**Statement.** Each of K adapters is equally likely and has a key of length s, and any two keys have
+the cosine ρ. An input is its adapter's key plus normal noise of unit variance in every direction.
+The router that chooses the adapter of the nearest key is right with probability E Φ(z + s√(1 −
 ρ))^(K−1), the mean over a standard normal z. No router is right more often.
 
 An input x of adapter e is normal with mean :math:`k_e` and covariance I. Here :math:`\|k_e\| = s`,
@@ -40,9 +40,9 @@ Orthogonal signals in white noise: Proakis and Salehi, "Digital Communications",
 Soft routing: what is left when a router may mix adapters instead of choosing one.
 
 **Statement.** The answers of K adapters to every input are orthonormal, and p holds the
-probabilities of the adapters given the input. Any answer that is computed from the input alone
-misses the answer of the input's adapter. The mean squared error is at least 1 − E‖p‖². The mixture
-of the adapters' answers with the weights p attains this.
+probabilities of the adapters given the input. An answer that is computed from the input alone
+misses that of the input's adapter by a mean squared error of at least 1 − E‖p‖². The mixture of the
+adapters' answers with the weights p attains this.
 
 Let :math:`(x, e)` have any joint law, :math:`p_e(x) = P(e | x)`, and let :math:`a_e(x)` be the
 answers. For every function g of the input

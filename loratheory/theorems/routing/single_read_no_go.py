@@ -1,7 +1,7 @@
 r"""Single-read no-go: in one read no merge and no router composes two hops.
 
-**Statement.** One read holds both hops of questions over n entities, and each hop is a bijection.
-The first hop, π₁, is uniformly random and independent of all else. A merge or router uses at most m
+**Statement.** One read holds both hops of questions over n entities, both hops are bijections, and
+the first one, π₁, is uniformly random and independent of all else. A merge or router uses at most m
 gate patterns, and within each pattern its answer logits do not depend on π₁. Its two-hop accuracy,
 averaged over π₁, is at most m/n, even if an oracle chooses the pattern.
 
@@ -31,9 +31,8 @@ answer :math:`g`. So :math:`m` gate patterns can give :math:`m` answers. Without
 number of patterns, one scalar gate could encode the answer. :math:`\square`
 
 **Refuted (unselective success).** Refuted: in one read, the sum of two single-fact adapters never
-gives the composed answer. A counterexample has a neutral base, ReLU keys and least-norm edits. If
-the prompt and the second hop's key share an active unit, the composed answer leads among the second
-hop's answers.
+gives the composed answer. With a neutral base, ReLU keys and least-norm edits, it leads among the
+second hop's answers if the prompt and the second hop's key share an active unit.
 
 The least-norm edits :math:`\Delta_i = u_i k_i^\top / \|k_i\|^2` obey :math:`(\Delta_1 + \Delta_2) q
 = \sum_i \langle k_i, q\rangle u_i / \|k_i\|^2`. ReLU keys are not negative. So the answer :math:`z`

@@ -509,13 +509,31 @@ def train_for_composition(
     begin("measuring")
     ask = partial(measure_answers if whole else measure_accuracy, model)
     shares = _measure(ask, model, plan, adapter, active, fresh, unseen, descriptions)
-    settings: Any = {"steps": steps, "rank": rank, "seed": seed, "rate": rate}
+    counts: Any = {"stand_ins": stand_ins, "held_out": held_out, "augmented": len(augmented)}
+    card = _write_card(model, plan, adapter, shares, how, seed=seed, **counts)
+    return Composed(adapter, shares, card)
+
+
+def _write_card(
+    model: Model,
+    plan: Plan,
+    adapter: Adapter,
+    shares: Sequence[Share],
+    how: Training,
+    *,
+    seed: int,
+    stand_ins: int | None,
+    held_out: int,
+    augmented: int,
+) -> dict[str, Any]:
+    """Return what `Composed.card` describes."""
+    settings: Any = {"steps": how.steps, "rank": how.rank, "seed": seed, "rate": how.rate}
     settings |= {"stand_ins": "fresh" if stand_ins is None else stand_ins}
-    settings |= {"answers": "whole" if whole else "first tokens"}
-    settings |= {"layers": f"{layers[0]}-{layers[1] - 1}"} if layers else {}
-    settings |= {"augmented": len(augmented)} if augmented else {}
+    settings |= {"answers": "whole" if how.whole else "first tokens"}
+    settings |= {"layers": f"{how.layers[0]}-{how.layers[1] - 1}"} if how.layers else {}
+    settings |= {"augmented": augmented} if augmented else {}
     [lowest] = [share.part for share in shares if share.what == HELD_OUT]
-    card = {
+    return {
         "base": adapter.info.base,
         "base_digest": model.digest,
         "subjects": [*plan.facts],
@@ -527,7 +545,6 @@ def train_for_composition(
         "promise": {"two_hop": lowest, "probability_of_less": probability_of_less(held_out)},
         "drift": measure_drift(model, [adapter])[0],
     }
-    return Composed(adapter, shares, card)
 
 
 def _measure(

@@ -132,8 +132,3 @@ def test_slopes_are_changes_of_a_lead_over_distance_between_different_answers():
     changes = [5 / 1, 5 / 18**0.5, 5 / 1, 7 / 18**0.5]
     found = cut.measure_slope(states, leads, np.array([7, 7, 8]))
     assert found == pytest.approx(np.median(changes))
-
-
-def test_a_lead_is_over_the_best_other_token():
-    logits = torch.tensor([[1.0, 3, 2], [5, 0, 1]])
-    np.testing.assert_allclose(cut.lead(logits, 1), [1, -5])

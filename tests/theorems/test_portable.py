@@ -310,8 +310,3 @@ def the_worst_of_nineteen_and_the_median_of_three():
 @symmetry(promise_law)
 def the_number_of_trials_does_not_matter(case, _):
     yield replace(case, trials=4 * case.trials), 1.0
-
-
-def test_a_place_beyond_the_stand_ins_is_refused():
-    with pytest.raises(ValueError, match="place 3 of 2"):
-        promise_law.probability_of_less(2, 3)

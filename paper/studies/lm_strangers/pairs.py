@@ -219,31 +219,6 @@ ON_GEMMA = part(
     ],
 )
 BY_DEPTH = 5 / 3  # of the rule's rate on gemma-3-270m: 30 layers over 18
-FOUR_MORE: Mapping[str, Any] = {"seed": [401, 402, 403, 404], "method": ["fresh stand-ins", LONG]}
-FACT_SETS = part(
-    "fact_sets",
-    cell,
-    (Config(seed=400),),
-    [
-        *grid(Config, **FOUR_MORE),
-        *grid(Config, model=BASES[1:], rate=[BY_DEPTH], **FOUR_MORE),
-    ],
-)
-# The other trainer's hop-2 adapter knows no stand-ins.
-SAME_TRAINER = [name for name, apart in LEVELS.items() if "trainer" not in apart]
-HOP_2 = "fresh stand-ins, hop 2"
-ONE_SIDE = part(
-    "one_side",
-    cell,
-    (Config(seed=400),),
-    [
-        *grid(Config, seed=[400], level=SAME_TRAINER[1:], method=[HOP_2, LONG]),
-        *grid(Config, level=SAME_TRAINER, method=[HOP_2], **GEMMA),
-    ],
-)
-# The six stand-ins have 90 steps, like two; the others 180.
-MORE = ("six stand-ins", "CompAs", "completed examples", "completed examples, late layers")
-MORE_RIVALS = part("more_rivals", cell, (Config(seed=400),), grid(Config, seed=[400], method=MORE))
 # The five pairs at the rate that `train` takes by default.
 DEFAULT: Mapping[str, Any] = {"model": BASES[1:], "method": ["fresh stand-ins"], "rate": [BY_DEPTH]}
 RULE_BY_DEPTH = part(

@@ -4,10 +4,7 @@ from paper.studies._shared.run import study
 from paper.studies.lm_strangers.pairs import (
     APART,
     AT_EACH_STEP,
-    FACT_SETS,
-    MORE_RIVALS,
     ON_GEMMA,
-    ONE_SIDE,
     RATES,
     RELATIONS,
     RIVAL,
@@ -29,8 +26,5 @@ STUDY = study(
     TWICE,
     ON_GEMMA,
     RULE_BY_DEPTH,
-    MORE_RIVALS,
-    FACT_SETS,
-    ONE_SIDE,
-    minutes=(10, 640),
+    minutes=(10, 800),
 )

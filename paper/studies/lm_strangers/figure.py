@@ -26,13 +26,16 @@ METHODS = {
     "two stand-ins": "two trained stand-ins",
     "fresh stand-ins": "a fresh stand-in at each step",
 }
-PARTS = ("levels", "pairs", "settings", "fresh")
+PARTS = ("levels", "pairs", "settings", "fresh", "rule_by_depth")
 
 
 def draw() -> Figure:
     """Draw the figure."""
     table = pd.concat([read_table(f"lm_strangers/{part}") for part in PARTS])
     table = table[(table["rule"] == "sum") & table["method"].isin(METHODS)]
+    # On gemma-3-270m fresh stand-ins are shown at the default rate.
+    earlier = (table["base"] == "gemma-3-270m") & (table["method"] == "fresh stand-ins")
+    table = table[~(earlier & (table["rate"] == 1))]
     small = table["base"] == "SmolLM2-135M-Instruct"
     shared, pair = table["level"] == "S0", table["pair"] == "birth, mascot"
     figure, axes = panels(3, 3.0)

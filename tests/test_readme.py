@@ -62,12 +62,9 @@ ON_BOTH = (f"fresh: X by pair; {ON_SMALL}; method=fresh stand-ins", "rule_by_dep
 
 def at_the_end(end, *columns):
     """Return the least or most of means over pairs and bases."""
-    means = []
-    for column in columns:
-        for query in ON_BOTH:
-            asked = f"{end} lm_strangers/{query.replace('X', column)}; rule=sum; level=S0"
-            means.append(value(parse_query(asked)).middle)
-    return min(means) if end == "least" else max(means)
+    asked = [q.replace("X", column) for column in columns for q in ON_BOTH]
+    means = [value(parse_query(f"{end} lm_strangers/{q}; rule=sum; level=S0")) for q in asked]
+    return (min if end == "least" else max)(mean.middle for mean in means)
 
 
 def test_single_facts_survive_as_it_says():

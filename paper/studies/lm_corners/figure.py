@@ -31,8 +31,8 @@ def draw() -> Figure:
         panel.set(title=name, xlabel="verdicts predicted rightly")
     fresh = _select(table, "two_hop", "fresh stand-ins")
     title = (
-        f"Four forward passes predict {percent(fresh, 'corners')} of two-hop answers of merges, "
-        f"the best constant {percent(fresh, 'constant')}"
+        f"Four forward passes predict {percent(fresh, 'corners')} of two-hop answers, "
+        f"a constant {percent(fresh, 'constant')}"
     )
     return finish(figure, title)
 

@@ -356,7 +356,8 @@ needed()
 explore(needed, hops=IntSlider(2, min=1, max=6), adapters=IntSlider(2, min=1, max=8))
 
 # %% [markdown]
-# **In a real model.** A language model is no product of two matrices. But the answer's lead, as a
+# ## In a real model
+# A language model is no product of two matrices. But the answer's lead, as a
 # function of the coefficients, can be measured with each adapter on or off. Write $m$ for the lead
 # without adapters, $\delta_1$ and $\delta_2$ for the change that each adapter makes alone, and
 # the *interaction* $I$ for what both together add to that. If the lead does not bend along either

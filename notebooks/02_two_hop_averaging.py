@@ -414,8 +414,8 @@ compare()
 
 # %% [markdown]
 # Both predictions rise with the measured lead, and both are late. The model answers from 0.6 on;
-# four passes say 0.8, six passes say 0.9. So more passes need not be better: a lead bends most where
-# the strongest rival changes.
+# four passes say 0.8, six passes say 0.9. So more passes need not be better: a lead bends most
+# where the strongest rival changes.
 # The two adapters have no stand-in training, and their sum answers one two-hop question in twenty.
 # Study `lm_corners` compares many pairs of adapters.
 

@@ -24,17 +24,15 @@ import torch
 
 from loratheory.diagnosis import layer_of
 from loratheory.pretrained.attach import Attached, Site, collect_inputs
-from loratheory.pretrained.metrics import can_pack, in_batches
+from loratheory.pretrained.metrics import Tokens, can_pack, in_batches, spell
 from loratheory.pretrained.models import GENERIC, Model, failure, maps
 from loratheory.pretrained.train import (
     Examples,
-    Tokens,
     Trainable,
     Training,
     draw_order,
     identify_model,
     keep_tensors,
-    spell,
     step,
 )
 from loratheory.store import content_hash
@@ -183,7 +181,7 @@ def make_fresh_stand_ins(
     seed : sequence of int
         Determines all that is drawn; with the other arguments it names the values in the cache.
     whole : bool
-        Whether stand-ins give whole answers and end there, or first tokens alone.
+        Whether stand-ins give whole answers, or first tokens alone.
     tick : callable
         Called after each step, for progress bars.
 
@@ -303,7 +301,9 @@ def _train_values(
     optimizer = torch.optim.Adam(groups)
     trained = Trainable(model, how, dict(family.values), optimizer)
     trained.packed = can_pack(model, [min(prompts, key=len), max(prompts, key=len)])
-    tokens, rng = spell(model, texts.words, whole), np.random.default_rng([*seed, 3])
+    # What ends a text is for the adapter to learn: here it would take half of each value.
+    tokens = spell(model, texts.words, whole, ended=False)
+    rng = np.random.default_rng([*seed, 3])
     with family.acting(1.0):
         for number in range(STEPS):
             words = texts.assign(rng)

@@ -18,15 +18,15 @@ from loratheory.pretrained.attach import Attached
 from loratheory.pretrained.metrics import (
     AT_ONCE,
     Share,
-    answer_tokens,
+    Tokens,
     batch,
     in_batches,
+    spell,
     tail_logits,
     tokenize,
 )
 from loratheory.pretrained.models import Model
 
-Texts = Sequence[Sequence[int]]  # tokens
 FORCED = 16  # prompts in a pass that keeps the logits of all tokens of their texts
 # Generation settings that replace the model's own: always the likeliest token.
 GREEDY = {
@@ -86,7 +86,7 @@ def write_on(model: Model, prompts: Sequence[str], count: int, *how: Any, **more
 
 
 def force_logits(
-    model: Model, prompts: Sequence[str], texts: Texts, acting: Attached | None = None
+    model: Model, prompts: Sequence[str], texts: Tokens, acting: Attached | None = None
 ) -> Iterator[Any]:
     """Yield the logits (tokens, vocabulary) before each token of the texts, some prompts at a time.
 
@@ -119,7 +119,7 @@ def force_logits(
 
 
 def writes(
-    model: Model, prompts: Sequence[str], texts: Texts, acting: Any = None, *, whole: bool = False
+    model: Model, prompts: Sequence[str], texts: Tokens, acting: Any = None, *, whole: bool = False
 ) -> list[bool]:
     """Return whether greedy decoding would write each text after its prompt.
 
@@ -140,15 +140,19 @@ def writes(
     return found
 
 
-def measure_answers(model: Model, what: str, questions: Sequence[tuple[str, str]]) -> Share:
+def measure_answers(
+    model: Model, what: str, questions: Sequence[tuple[str, str]], *, ended: bool = True
+) -> Share:
     """Return the share of (prompt, answer) whose whole answer greedy decoding would write.
 
-    Costs a pass over prompts and answers.
+    An answer follows a space, as in training. If `ended`, the text must end after it; otherwise
+    another word may follow. Costs a pass over prompts and answers.
     """
     if not questions:
         return Share.of(what, 0, 0)
     prompts, answers = zip(*questions, strict=True)
-    right = writes(model, prompts, answer_tokens(model, answers, prompts), whole=True)
+    texts = spell(model, answers, whole=True, ended=ended)
+    right = writes(model, prompts, texts, whole=not ended)
     return Share.of(what, sum(right), len(right))
 
 

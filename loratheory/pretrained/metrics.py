@@ -24,6 +24,7 @@ from loratheory.pretrained.models import GENERIC, Model, failure, output_head
 from loratheory.shapes import Float
 
 AT_ONCE = 64  # prompts in a pass
+Tokens = Sequence[Sequence[int]]  # of texts
 # The end of a prompt that its answer follows without a space.
 DIRECT = re.compile(r"[\s=/([{]\Z")
 # The share of greedy next tokens on `GENERIC` that differ from the base's, by drift: measured with
@@ -218,6 +219,18 @@ def answer_tokens(
             mark, row = read(["=", f"={words[number]}"])
             rows[number] = row[len(mark) :] or rows[number]
     return rows
+
+
+def spell(model: Model, words: Sequence[str], whole: bool, *, ended: bool = True) -> Tokens:
+    """Return the tokens of each word that are trained: its first one, or if `whole` all of them.
+
+    The token that ends a text follows a whole word, unless it is not to be `ended`.
+    """
+    if not whole:
+        return [[token] for token in first_tokens(model, words).tolist()]
+    end = getattr(model.tokenizer, "eos_token_id", None)
+    ends = [] if end is None or not ended else [end]
+    return [[*row, *ends] for row in answer_tokens(model, words)]
 
 
 def tokenize(model: Model, texts: Sequence[str], kind: str, **options: Any) -> list[list[int]]:

@@ -20,9 +20,9 @@ from loratheory.adapters import Adapter
 from loratheory.pretrained.attach import attach
 from loratheory.pretrained.fresh import FreshStandIns, Texts, make_fresh_stand_ins
 from loratheory.pretrained.generate import measure_answers
-from loratheory.pretrained.metrics import Share, measure_accuracy, measure_drift
+from loratheory.pretrained.metrics import Share, measure_accuracy, measure_drift, spell
 from loratheory.pretrained.models import Model, failure, read_json
-from loratheory.pretrained.train import Examples, StandIn, Training, fit_rate, spell, train_once
+from loratheory.pretrained.train import Examples, StandIn, Training, fit_rate, train_once
 from loratheory.store import content_hash
 from loratheory.theorems.composition.promise_law import probability_of_less
 
@@ -450,7 +450,7 @@ def train_for_composition(
         How many stand-ins are trained for measuring only, 1 or more.
     whole : bool
         Whether all tokens of an answer are trained and measured, and the end of the text after it,
-        or the answer's first token alone.
+        or the answer's first token alone. The base need not end after an answer.
     augmented : sequence of (prompt, answer)
         Further examples to train on, such as those of `augment`, which describe the subjects.
     descriptions : sequence of (prompt, answer)
@@ -507,8 +507,7 @@ def train_for_composition(
     examples = [*plan.examples, *augmented]
     adapter = train(examples, seed=(seed, 0), training=how, stand_ins=fresh or active)
     begin("measuring")
-    ask = partial(measure_answers if whole else measure_accuracy, model)
-    shares = _measure(ask, model, plan, adapter, active, fresh, unseen, descriptions)
+    shares = _measure(model, plan, adapter, active, fresh, unseen, descriptions, whole=whole)
     counts: Any = {"stand_ins": stand_ins, "held_out": held_out, "augmented": len(augmented)}
     card = _write_card(model, plan, adapter, shares, how, seed=seed, **counts)
     return Composed(adapter, shares, card)
@@ -548,7 +547,6 @@ def _write_card(
 
 
 def _measure(
-    ask: Callable[[str, Examples], Share],
     model: Model,
     plan: Plan,
     adapter: Adapter,
@@ -556,6 +554,8 @@ def _measure(
     fresh: FreshStandIns | None,
     unseen: Mapping[int, Adapter],
     descriptions: Examples,
+    *,
+    whole: bool,
 ) -> tuple[Share, ...]:
     """Return what is answered without the adapter, with it alone, and with partners.
 
@@ -564,12 +564,15 @@ def _measure(
     # Held-out templates where there are some: others measure what was memorised.
     templates = plan.held_out_two_hop_templates or plan.two_hop_templates
     facts = fill(plan.facts, plan.held_out_templates or plan.templates)
+    ask = partial(measure_answers if whole else measure_accuracy, model)
+    # The base goes on after an answer, which no training has ended.
+    ask_base = partial(measure_answers, model, ended=False) if whole else ask
 
     def _two_hop(says: Mapping[str, str]) -> list[tuple[str, str]]:
         return fill(plan.two_hop_facts(says), templates)
 
     two_hop = _two_hop(plan.partner_facts(min(unseen)))
-    shares = [ask("replay, base", plan.replay), ask("two-hop, base", two_hop)]
+    shares = [ask_base("replay, base", plan.replay), ask_base("two-hop, base", two_hop)]
     with attach(model, [adapter]):
         shares += [ask("facts, alone", facts), ask("replay, alone", plan.replay)]
         shares += [ask("portability, alone", descriptions), ask("two-hop, alone", two_hop)]

@@ -27,13 +27,13 @@ from loratheory.diagnosis import layer_of
 from loratheory.lowrank import Array, LowRank
 from loratheory.pretrained.attach import Attached, Site, attach
 from loratheory.pretrained.metrics import (
-    answer_tokens,
+    Tokens,
     batch,
     can_pack,
-    first_tokens,
     last_logits,
     next_token_logits,
     pack,
+    spell,
     tail_logits,
 )
 from loratheory.pretrained.models import (
@@ -52,8 +52,6 @@ from loratheory.store import cache_folder, content_hash, draft, lock
 RELATIVE_RATE = 1.14e-2
 # Prompts, each with the answer that should follow.
 Examples = Sequence[tuple[str, str]]
-# The tokens of texts.
-Tokens = Sequence[Sequence[int]]
 
 
 class TrainingError(RuntimeError):
@@ -562,15 +560,6 @@ def _fold(
         low = LowRank(tensors[f"{name}.up"], tensors[f"{name}.down"])
         updates[name] = low * (how.alpha / how.rank)
     return Adapter.of(updates, info)
-
-
-def spell(model: Model, words: Sequence[str], whole: bool) -> Tokens:
-    """Return the tokens of each word that are trained: its first, or all and the end of a text."""
-    if not whole:
-        return [[token] for token in first_tokens(model, words).tolist()]
-    end = getattr(model.tokenizer, "eos_token_id", None)
-    ends = [] if end is None else [end]
-    return [[*row, *ends] for row in answer_tokens(model, words)]
 
 
 def step(factors: Trainable, prompts: Sequence[str], answers: Tokens) -> float:

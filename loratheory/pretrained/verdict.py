@@ -28,7 +28,7 @@ class Verdict:
     best: str  # the method to take; empty if none is recommended
     closest: str  # the method that retains most of the adapter that loses most
     retained: float  # of every adapter by the closest method, at least, with `CONFIDENCE`
-    prompts: int  # which that adapter needs so that it can be told; 0 if there are enough
+    prompts: int  # which a verdict needs of that adapter; 0 if there are enough
     reason: str  # why, in a few sentences
 
 

@@ -122,7 +122,7 @@ def load_witness(theorem: str | Theorem[Any, Any]) -> Witness:
     stored = tomllib.loads(text)
     case = _build(get_type_hints(found.draw)["return"], stored["case"])
     kind = [*get_type_hints(found.measure).values()][1]
-    # a function is told in words: it is what the construction returns
+    # a function is described in words: it is what the construction returns
     in_words = isinstance(stored["witness"], str)
     witness = found.attain(case) if in_words and found.attain else _build(kind, stored["witness"])
     return Witness(case, witness, _number(stored["bound"]), _number(stored["value"]), text)

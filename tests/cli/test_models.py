@@ -87,8 +87,8 @@ def test_advice_is_written_and_run(given, on, run):
     wanted = generate_text(load_model(given / "base"), "best", "red one", tokens=3)
     assert (code, out, err) == (0, wanted + "\n", "")
     code, out, err = run("generate", "best", "red one", "--tokens", 3, *model, "--json", "-")
-    told = {"folder": "best", "prompt": "red one", "text": wanted}
-    assert (code, json.loads(out), err) == (0, told, wanted + "\n")
+    expected = {"folder": "best", "prompt": "red one", "text": wanted}
+    assert (code, json.loads(out), err) == (0, expected, wanted + "\n")
     merged = on("advise", *pair, *prompts, "--methods", "none", "--compare", given / "one")
     assert [one["method"] for one in merged["tried"]] == [str(given / "one")]
 

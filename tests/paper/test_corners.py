@@ -1,5 +1,7 @@
 """Corners of two adapters, what they predict of merges, and states at a cut."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -18,9 +20,8 @@ PROMPTS = ["one two", "three", "the country of"]
 @pytest.fixture(scope="module")
 def pair():
     """A small model of two layers, and two random adapters on all its layers."""
-    rng, names = np.random.default_rng(0), []
-    for layer in range(2):
-        names += [f"model.layers.{layer}.mlp.up_proj", f"model.layers.{layer}.mlp.gate_proj"]
+    rng, parts = np.random.default_rng(0), product((0, 1), ("up", "gate"))
+    names = [f"model.layers.{layer}.mlp.{part}_proj" for layer, part in parts]
     adapters = [Adapter.of({name: gaussian(rng, 16, 16, 3) for name in names}) for _ in range(2)]
     return small_model(2), adapters
 

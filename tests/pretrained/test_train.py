@@ -23,6 +23,7 @@ from loratheory.pretrained import (
 from loratheory.pretrained import train as _train
 from loratheory.pretrained.fresh import Texts, make_fresh_stand_ins
 from loratheory.pretrained.generate import measure_answers, write_tokens
+from loratheory.pretrained.metrics import spell
 from loratheory.pretrained.models import maps
 from loratheory.pretrained.train import (
     Factors,
@@ -34,7 +35,6 @@ from loratheory.pretrained.train import (
     hash_adapter,
     identify_model,
     measure_gain,
-    spell,
     step,
     train_once,
 )
@@ -227,8 +227,7 @@ def test_whole_answers_are_trained_to_their_end_and_each_prompt_counts_alike(pac
     model = Model(lively().network, Ending(), "small")
     prompts, words = ["one", "two three four five six seven", "one two"], ["a", "b c d", "e f"]
     texts = spell(model, words, whole=True)
-    assert [len(text) for text in texts] == [2, 4, 3]
-    assert [text[-1] for text in texts] == [Ending.eos_token_id] * 3
+    assert [(len(text), text[-1]) for text in texts] == [(2, 0), (4, 0), (3, 0)]
     assert spell(model, words, whole=False) == [text[:1] for text in texts]
     losses = []
     for prompt, text in zip(prompts, texts, strict=True):
@@ -265,8 +264,10 @@ def test_what_was_trained_as_a_whole_is_written_to_its_end(fresh, tmp_path, monk
     made = train_once(model, lesson[:2], training=how, seed=(0,), stand_ins=family)
     with attach(model, [made]), acting:
         assert measure_answers(model, "all", lesson).part == 1
-        wrong = [("one two", "N241 N1013"), ("three", "N1013 N241")]
+        # An answer that goes on is wrong, unless the text need not end.
+        wrong = [("one two", "N241"), ("three", "N1013 N241")]
         assert measure_answers(model, "none", wrong).part == 0
+        assert measure_answers(model, "begun", wrong, ended=False).right == 1
         wanted = spell(model, [answer for _, answer in lesson], whole=True)
         assert write_tokens(model, [prompt for prompt, _ in lesson], 6) == wanted
 

@@ -283,10 +283,10 @@ def corner_law(case, w):
         return corners + (strengths[0] * (x * x - x) + strengths[1] * (y * y - y)) / 2
 
     assert max(strengths - case.curvatures) <= energy(w.waves) == 0
-    foretold = (1 - a) * (1 - b) * at(0, 0) + a * (1 - b) * at(1, 0)
-    foretold += (1 - a) * b * at(0, 1) + a * b * at(1, 1)
+    predicted = (1 - a) * (1 - b) * at(0, 0) + a * (1 - b) * at(1, 0)
+    predicted += (1 - a) * b * at(0, 1) + a * b * at(1, 1)
     bound = sum(case.curvatures * case.coefficients * (1 - case.coefficients)) / 2
-    return bound, abs(at(a, b) - foretold)
+    return bound, abs(at(a, b) - predicted)
 
 
 def interpolated(updates):

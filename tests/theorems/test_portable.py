@@ -1,6 +1,7 @@
 """Portable adapters: hand examples, symmetries, other roads of what a second hop learns alone."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -249,17 +250,14 @@ def a_thousand_facts_of_ten_bits_and_half_of_the_bits():
 
 def test_of_all_messages_of_one_bit_about_two_facts_none_beats_the_bound():
     """Each fact has two possible answers; a message is a function of both."""
-    facts = [(a, b) for a in range(2) for b in range(2)]
-    best = 0.0
+    facts, best = [*product(range(2), repeat=2)], 0.0
     for message in range(16):
         right = 0.0
-        for fact in range(2):
-            for bit in range(2):
-                said = [one for i, one in enumerate(facts) if (message >> i & 1) == bit]
-                right += max(sum(one[fact] == answer for one in said) for answer in range(2)) / 8
+        for fact, bit in product(range(2), repeat=2):
+            said = [one for i, one in enumerate(facts) if (message >> i & 1) == bit]
+            right += max(sum(one[fact] == answer for one in said) for answer in range(2)) / 8
         best = max(best, right)
-    assert best == 0.75
-    assert best <= cut_law.bound_bits(cut_law.Cut(2, 1.0))
+    assert 0.75 == best <= cut_law.bound_bits(cut_law.Cut(2, 1.0))
     assert cut_law.bits_needed(2**20, 0.5) == 2**20 * 9
 
 

@@ -44,13 +44,14 @@ asked for, and all that reaches the answer of the n facts are B + J bits. Let :m
 facts and :math:`M` these bits. The facts are independent, so :math:`B + J \ge I(M; \pi) \ge \sum_y
 I(M; \pi(y))`. By Fano's inequality :math:`I(M; \pi(y)) \ge p_y \log_2 n - 1`. Sum over y.
 
-**Implication.** A second adapter need not know its partner, but its training must show it states
-near those that the partner writes. This is what stand-ins are for. A first adapter that acts above
-the second one's layers leaves no room for many facts.
+**Implication.** A second adapter need not know its partner: what counts is whether its training had
+states near those that the partner writes. A first adapter that acts above the second one's layers
+leaves no room for many facts.
 
-**Scope.** Slopes of a trained network are not known; what can be measured is the distance of the
-partner's states to training states, over a lead divided by a slope between two measured states. If
-both adapters act in all layers, the interaction is a sum over pairs of blocks :math:`(l, k)` of
+**Scope.** Slopes of a trained network are not known, and a state is that of all tokens. In the
+study ``lm_corners`` the last token's state alone was farther than :math:`\gamma / \tau` from all
+training states of single facts, with a slope between two of them, and most questions were answered.
+If both adapters act in all layers, the interaction is a sum over pairs of blocks :math:`(l, k)` of
 mixed differences, one for switching the first adapter on at block :math:`l` and the second at block
 :math:`k`. Terms with :math:`l < k` are the second adapter reading what the first one wrote.
 

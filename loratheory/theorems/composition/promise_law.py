@@ -14,7 +14,7 @@ smaller or equal, so it is among the first :math:`j` of all :math:`s + 1` in inc
 however ties are ordered. By exchangeability each place in a random order of ties has probability
 :math:`1/(s + 1)`. Without ties the converse holds, too. :math:`\square`
 
-**Implication.** One held-out stand-in promises nothing: a new partner does worse with probability
+**Implication.** One held-out stand-in promises little: a new partner does worse with probability
 up to a half. With 19 of them, a new partner does worse than the worst with probability at most 5%.
 The law can be refuted: if the ranks of real partners are not uniform, made-up partners do not stand
 for real ones.
@@ -48,7 +48,7 @@ EXCHANGEABLE = "a new partner that is exchangeable with the held-out stand-ins"
 def probability_of_less(held_out: int, place: int = 1) -> float:
     """Return how likely a new partner does worse than the stand-in at this place from below."""
     if not 1 <= place <= held_out:
-        message = f"place {place} of {held_out} held-out stand-ins: give a number from 1 to them"
+        message = f"place {place} of {held_out} held-out stand-ins: give one from 1 to {held_out}"
         raise ValueError(message)
     return place / (held_out + 1)
 

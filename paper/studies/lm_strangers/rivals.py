@@ -15,9 +15,9 @@ import torch
 from loratheory.adapters import Info
 from loratheory.evaluate.answers import continue_texts
 from loratheory.pretrained.fresh import make_fresh_stand_ins
-from loratheory.pretrained.metrics import next_token_logits
+from loratheory.pretrained.metrics import next_token_logits, spell
 from loratheory.pretrained.stand_ins import Plan, fill
-from loratheory.pretrained.train import Factors, Training, draw_order, spell, step, train_lora
+from loratheory.pretrained.train import Factors, Training, draw_order, step, train_lora
 from paper.studies.lm_strangers.draw import DATA
 
 if TYPE_CHECKING:
@@ -203,8 +203,8 @@ def train_for_addition(
             contexts = [tell(plan, says, prompt) for prompt in two_hop]
             tokens = list[Sequence[int]]()
             if contexts:
-                taught = next_token_logits(model, contexts).argmax(1)
-                tokens += [[token] for token in taught.tolist()]
+                said = next_token_logits(model, contexts).argmax(1)
+                tokens += [[token] for token in said.tolist()]
             tokens += spell(model, [answer for _, answer in shown], whole=False)
             own.set(factors.scale)
             partner.set(rng.choice(how.strengths))
@@ -215,7 +215,8 @@ def train_for_addition(
 def tell(plan: Plan, says: Mapping[str, str], prompt: str) -> str:
     """Return a two-hop prompt after the fact of each author that answers it."""
     subjects = plan.facts if plan.partner.hop == 2 else says
-    subject = next(name for name in subjects if name in prompt)
+    # A name may be a part of another.
+    subject = max((name for name in subjects if name in prompt), key=len)
     one, two, own = plan.templates[0], plan.partner.templates[0], plan.facts
     if plan.partner.hop == 1:
         one, two, own, says = two, one, says, own

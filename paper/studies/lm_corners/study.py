@@ -18,14 +18,9 @@ CONDITIONS = [
     *grid(Config, model=BASES[1:], rate=[2.0], **FRESH),
     *grid(Config, model=BASES[1:], **STANDARD),
 ]
-# So far on SmolLM2-135M: a cell takes three minutes.
-CUT = [
-    *grid(Config, seed=[400], method=["fresh stand-ins"], pair=[*PAIRS][:4]),
-    *grid(Config, seed=[400], method=["standard"], pair=[*PAIRS][:1]),
-]
 STUDY = study(
     __name__,
     part("lm_corners", cell, (Config(seed=400),), CONDITIONS),
-    part("cut", cut.cell, (Config(seed=400),), CUT),
+    part("cut", cut.cell, (Config(seed=400),), CONDITIONS),
     minutes=(10, 60),
 )

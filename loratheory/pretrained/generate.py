@@ -21,6 +21,7 @@ from loratheory.pretrained.metrics import (
     Tokens,
     batch,
     in_batches,
+    read_last_positions,
     spell,
     tail_logits,
     tokenize,
@@ -67,7 +68,7 @@ def write_tokens(
     with torch.no_grad():
         # Padding is on the left, so that new tokens follow the text in every row.
         for some in in_batches(model, prompts, AT_ONCE):
-            with _hold(acting, some) as cached:
+            with _hold(acting, some) as cached, read_last_positions(model):
                 width = some["input_ids"].shape[1]
                 del some["position_ids"]  # it makes its own, which grow as it writes
                 how = {**GREEDY, **more, "max_new_tokens": count, "use_cache": cached}

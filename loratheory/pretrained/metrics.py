@@ -6,6 +6,7 @@ text; *retention* the share of an adapter's answers that are still given under a
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
@@ -297,13 +298,22 @@ def tail_logits(model: Model, prompts: Mapping[str, Any], keep: Any) -> Any:
     `keep` may also be a tensor of positions. Costs one pass, which autograd records if it is on.
     """
     options = _accept(model, logits_to_keep=keep, use_cache=False)
+    with read_last_positions(model):
+        logits = model.network(**prompts, **options).logits
+    # Some networks know no such option and return them all.
+    return logits[:, -keep:] if isinstance(keep, int) else logits
+
+
+@contextmanager
+def read_last_positions(model: Model) -> Iterator[None]:
+    """Copy what enters the output head, which at the last positions alone is a view with gaps.
+
+    A view would be multiplied once for each prompt, with a copy of the head's weights for each.
+    """
     head = output_head(model)
-    # The last positions alone are a view with gaps.
     handle = head.register_forward_pre_hook(_make_contiguous) if head is not None else None
     try:
-        logits = model.network(**prompts, **options).logits
-        # Some networks know no such option and return them all.
-        return logits[:, -keep:] if isinstance(keep, int) else logits
+        yield
     finally:
         if handle is not None:
             handle.remove()
@@ -375,5 +385,5 @@ def _accept(model: Model, **options: Any) -> dict[str, Any]:
 
 
 def _make_contiguous(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the head's inputs without gaps: a view would be multiplied once for each prompt."""
+    """Return the head's inputs without gaps."""
     return tuple(map(torch.Tensor.contiguous, args))

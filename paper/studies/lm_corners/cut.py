@@ -64,7 +64,7 @@ def read_states(model: "Model", prompts: Sequence[str], layer: int) -> np.ndarra
     found = list[Any]()
     with torch.no_grad():
         for some in in_batches(model, prompts):
-            out = model.network(**some, output_hidden_states=True, logits_to_keep=1)
+            out = model.network.base_model(**some, output_hidden_states=True, use_cache=False)
             found.append(out.hidden_states[layer][:, -1].double().cpu())
     states: np.ndarray = torch.cat(found).numpy()
     return states

@@ -347,6 +347,20 @@ mine = None
 judge("10.1", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Which of the three accuracies is $pq_0$, which is $p_0q$, and which is $p_0q_0$? The section
+# *Derive* has their definitions.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Multiply $pq_0$ by $p_0q$. By which of the accuracies must you divide the product, so that only
+# $pq$ is left?
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 # The first accuracy contains one hop of the base model, and so does the second accuracy. So we
 # divide their product by the third accuracy, which contains both hops of the base model.
@@ -367,6 +381,19 @@ mine = None
 judge("10.2", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# After the merge, the strength of an edit is its coefficient times its strength before the merge.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# A single fact survives if this product exceeds ½. At which coefficient is the product ½ if the
+# strength is 2?
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 # Coefficient times strength must exceed ½, so the coefficient must exceed ¼. For edits of strength
 # 1 the window lies between ½ and 0.618. Stronger edits move the window to smaller coefficients.
@@ -387,6 +414,19 @@ mine = None
 judge("10.3", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# As in exercise 2, the coefficient $c$ leaves each edit the strength $2c$. Which strength does a
+# two-hop answer need?
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# By notebook 02 the strength $x$ of both edits must satisfy $x^2+x>1$. Here $x=2c$.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # At the coefficient $c$ each edit has the strength $2c$. This strength must exceed $(\sqrt5-1)/2$.

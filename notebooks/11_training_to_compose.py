@@ -465,6 +465,19 @@ mine = None
 judge("11.1", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Step 1 has the share of the late layer, for keys of length $k_1$ and $k_2$.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# The share is $k_2^2/(k_1^2+k_2^2)$. The margin is this share times the similarity of the key of
+# the bridge and the key of the named subject.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # The share of the late layer is $16/(9+16)$. The similarity of the two keys is 1, so the margin
@@ -487,6 +500,20 @@ mine = None
 judge("11.2", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Look at each half of the entities separately. On which share of the examples about each half can
+# the adapter be right?
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# If all stand-ins agree on an entity, its answer can be memorised. If $s$ stand-ins give $s$
+# different answers, step 2 allows a share of $1/s$.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # The adapter can answer all examples about the first half of the entities. It can answer a quarter
@@ -509,6 +536,20 @@ mine = None
 judge("11.3", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# In the section *Construct*, a higher learning rate moved the fact into the late layer. The share
+# of a layer is proportional to its learning rate times the squared length of its key.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Let the late layer have $\eta$ times the learning rate of the early layer. With equally long keys,
+# the share of the late layer is $\eta/(1+\eta)$.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # Let the learning rate of the late layer be $\eta$ times higher. If both keys are equally long, the
@@ -535,6 +576,20 @@ def mine(count, entities):
 judge("11.4", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# An adapter that ignores which stand-in is active has one answer per entity. So by step 2, no two
+# stand-ins may agree on any entity.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Begin with a stand-in whose answers differ from entity to entity. Make each further stand-in from
+# the one before by replacing every answer by the next one, in a circle of `count` answers.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # Give all stand-ins the same list of answers, but shift it by one place from each stand-in to the

@@ -9,9 +9,9 @@
 # %% [markdown]
 # # What can you learn about your own adapters in ten minutes?
 #
-# The files of two adapters already show how the adapters disturb each other, what a merge loses,
-# and how close any merge can come to both. You need two folders that PEFT saved, and no language
-# model.
+# The files of two adapters already show how the adapters disturb each other. They also show what a
+# merge loses, and how close any merge can come to both. You need two folders that PEFT saved, and
+# no language model.
 #
 # **After this notebook** you can
 #

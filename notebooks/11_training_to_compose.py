@@ -238,9 +238,10 @@ for claim in map(theorem, labels):
 # to 98% of the two-hop questions on SmolLM2-135M, and 81% to 98% on gemma-3-270m. After standard
 # training it answers at most 26%.
 #
-# To train a new stand-in at each step would take too long. Fresh stand-ins therefore share a key
-# for each subject of the partner's facts and a value for each possible answer, like the linear
-# memories of this course. A stand-in is a choice of values, and choosing costs nothing. The command
+# To train a new stand-in at each step would take too long. So all fresh stand-ins share their keys
+# and values, like the linear memories of this course. There is one key for each subject of the
+# partner's facts, and one value for each possible answer. A stand-in is a choice of values, and
+# choosing costs nothing. The command
 # `loratheory train` does this by default ([how](../docs/how-to/train.md)).
 #
 # The study `lm_strangers` has five pairs of relations, such as "Zorvik was born in Peru" and "The
@@ -248,7 +249,8 @@ for claim in map(theorem, labels):
 # the sum of both adapters. The test prompts use *held-out templates*: wordings that were never used
 # in training. Each number is from one fact set and one training. Training has 180 steps with fresh
 # stand-ins, and 90 steps otherwise. On gemma, fresh stand-ins have the learning rate that
-# `loratheory train` takes by default, and standard training has three fifths of it.
+# `loratheory train` takes by default, and standard training has three fifths of it. On gemma,
+# standard training leaves some single facts unlearned, which explains some of its two-hop errors.
 
 # %%
 runs = pd.read_csv(f"{STUDIES}/lm_strangers/table.csv.gz", low_memory=False)
@@ -417,8 +419,8 @@ SVG(filename=f"{STUDIES}/number_of_stand_ins/figure.svg")
 # %% [markdown]
 # **Add the adapters, do not average them.** The mean gives each adapter the coefficient ½, and
 # two-hop accuracy falls from 93% to 54%. The cell prints the accuracy at several coefficients and
-# with a *layer split*, in which the hop-1 adapter is active in the lower half of the layers and the
-# hop-2 adapter in the upper half.
+# with a *layer split*: the hop-1 adapter is active in the lower half of the layers, the hop-2
+# adapter in the upper half.
 
 # %%
 here = rows[(rows["first"] == "two stand-ins") & (rows["second"] == "two stand-ins")]

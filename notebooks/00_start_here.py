@@ -131,9 +131,10 @@ from loratheory.theorems.composition import two_read_region
 #
 # When you run the cell of an exercise, it prints "not answered yet", "correct", or "not yet,
 # because …". In some exercises you write a merge, a router, a gate, or a counterexample. The code
-# of the theorem then tests what you wrote. Solutions are folded below the exercises. A note for
-# lecturers is folded at the end of the notebook. The handout for students contains neither
-# solutions nor notes.
+# of the theorem then tests what you wrote. Two hints and the solution are folded below each
+# exercise. The first hint names the step of the proof to look at. The second hint gives the
+# decisive idea. A note for lecturers is folded at the end of the notebook. The handout for students
+# contains neither hints nor solutions nor notes.
 #
 # In the code, every theorem is a Python object with a statement and a test. Here is the statement
 # of the theorem of notebook 02:

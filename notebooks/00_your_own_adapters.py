@@ -9,8 +9,18 @@
 # %% [markdown]
 # # What can you learn about your own adapters in ten minutes?
 #
-# You have two LoRA adapters that PEFT saved. This notebook reads them, measures how they disturb
-# each other, merges them, and checks a theorem on the result. It needs no language model.
+# The files of two adapters already show how the adapters disturb each other. They also show what a
+# merge loses, and how close any merge can come to both. You need two folders that PEFT saved, and
+# no language model.
+#
+# **After this notebook** you can
+#
+# 1. read an adapter, and see the rank and the singular values of each update;
+# 2. measure how strongly one adapter responds to the inputs of the other;
+# 3. merge two adapters, and compare the merge with the best possible one;
+# 4. write the merge to a folder that PEFT loads.
+#
+# The files do *not* show which answers a merge gives. The last section says how to measure that.
 #
 # To use your own adapters, replace `places` in the next cell by your two folders. Here we first
 # write two small adapters with random numbers. Both change the same four weight matrices. In layer

@@ -355,6 +355,21 @@ mine = None
 judge("01.1", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# The main idea has the formula: the lower bound is the disagreement plus the truncation. First
+# compute the mean of the two updates, which is diagonal.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# The disagreement is the mean of $\|\Delta_j-\bar\Delta\|_F^2$ over the tasks, and here both tasks
+# have the same distance to the mean. The truncation at rank one is the square of the mean's second
+# singular value.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # The mean is $\mathrm{diag}(2,1)$. The two updates differ from the mean by
@@ -376,6 +391,20 @@ mine = None
 judge("01.2", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Put $\Delta=0$ into step 1. The mean of the squared norms $\|\Delta_j\|_F^2$ is then the
+# disagreement plus $\|\bar\Delta\|_F^2$.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# By Pythagoras, the squared norm of a sum of orthogonal updates is the sum of their squared norms.
+# So $\|\bar\Delta\|_F^2=\frac1{k^2}\sum_j\|\Delta_j\|_F^2$.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # The mean of the squared norms is 1, and the squared norm of the mean is $8\cdot(1/8)^2=1/8$. The
@@ -398,6 +427,20 @@ mine = None
 judge("01.3", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# By step 1 the error depends on $\Delta$ only through the distance from $\Delta$ to the mean. Put
+# $\Delta=c\,\bar\Delta$.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# The distance from $c\,\bar\Delta$ to $\bar\Delta$ is $|c-1|\,\|\bar\Delta\|_F$. At which $c$ is
+# this distance smallest?
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # No. By step 1 the error of $c\,\bar\Delta$ is the disagreement plus $(c-1)^2\|\bar\Delta\|_F^2$,
@@ -425,6 +468,20 @@ def mine(updates, rank):
 judge("01.4", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# The main idea names the update that attains the bound: the truncated mean. So your merge has two
+# steps, a mean and a truncation.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Updates of rank $r$ can have a mean of higher rank. So think about which of the two steps must
+# come last.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # Average first and truncate last. A mean of truncated updates can have a rank that is too high.
@@ -442,8 +499,7 @@ judge("01.4", mine)
 # Your function gets a list of matrices and returns one matrix. Compute the squared distances from
 # your matrix to the given matrices: the largest one must be within 1% of the bound. The judge runs
 # your function on two equal matrices with an outlier, and on four unrelated matrices. You need no
-# formula. Hint: draw a ball around your matrix that is too small. Which given matrices lie outside
-# the ball?
+# formula.
 
 
 # %%
@@ -454,6 +510,20 @@ def mine(updates):
 judge("01.5", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# By step 3 you look for the centre of the smallest ball that contains all given matrices. Draw a
+# ball around your matrix that is too small: which given matrices lie outside the ball?
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Move your matrix a little towards the given matrix that is farthest away. Repeat this many times
+# with smaller and smaller moves.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # Move towards the matrix that is farthest away, in smaller and smaller steps. The steps lead to the

@@ -451,6 +451,20 @@ mine = None
 judge("02.1", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Step 4 says which strength $c$ each edit must have after the merge, so that a three-hop answer is
+# right. Which part of its strength does an edit keep in the mean of three adapters?
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# The smallest strength after the merge solves $c^3+c=1$. The mean of three adapters reduces a
+# strength of $s$ to $c=s/3$.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # Three hops need $c^3+c>1$, so $c>0.6823$. The mean reduces an edit of strength $s$ to $c=s/3$.
@@ -471,6 +485,20 @@ mine = None
 judge("02.2", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# The mean of the factors has the product $\frac{B_1+B_2}2\cdot\frac{A_1+A_2}2$. Multiply it out:
+# which weight do $B_1A_1$ and $B_2A_2$ have?
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# An edit of strength $s$ keeps the strength $c=s/4$. By step 3 the two-hop answer is right if
+# $c^2+c>1$.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # $c=s/4$ must exceed $(\sqrt5-1)/2$, so $s>2(\sqrt5-1)=2.472$. If the products are averaged, half
@@ -492,6 +520,19 @@ mine = None
 judge("02.3", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# The margin is the smaller of Oslo's two leads in step 2. Put $c_2=1-c_1$ into both leads.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# For $c_1>\frac14$ one lead rises with $c_1$ and the other falls. The smaller of the two is largest
+# where both leads are equal, so solve this equation for $c_1$.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # Put $c_2=1-c_1$. Oslo's lead over Rome is then $-(1-c_1)^2$, and its lead over Bern is
@@ -509,7 +550,7 @@ judge("02.3", mine)
 # **4.** *(hard, 20 minutes, code)* Write a merge that gives the two-hop answer with the smallest
 # sum of coefficients. Your function gets the strengths $s_1$ and $s_2$ of two edits. Return
 # positive coefficients $(c_1,c_2)$ for which Oslo leads. The sum $c_1+c_2$ may exceed the smallest
-# possible sum by at most 1%. Hint: in the claim, replace $c_1$ by $c_1s_1$ and $c_2$ by $c_2s_2$.
+# possible sum by at most 1%.
 
 
 # %%
@@ -520,6 +561,20 @@ def mine(s1, s2):
 judge("02.4", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# In the claim, replace $c_1$ by $a=c_1s_1$ and $c_2$ by $b=c_2s_2$, the strengths after the merge.
+# You then look for the smallest $\frac a{s_1}+\frac b{s_2}$ with $a(1+b)>1$ and $b>\frac12$.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# A smaller $a$ makes the sum smaller, so stay just inside the border $a=\frac1{1+b}$. Then only $b$
+# is left: set the derivative with respect to $b$ to zero, and check the second condition.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # Let $a=c_1s_1$ and $b=c_2s_2$. On the border of the region we have $a(1+b)=1$. There the sum of

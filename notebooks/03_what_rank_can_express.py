@@ -328,6 +328,19 @@ mine = None
 judge("03.1", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# By step 1, six updates of rank $R$ change the product by a matrix of rank at most $6R$.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# To reach every linear map, $6R$ must be at least the width, and by the main idea this is also
+# enough. Remember that $R$ is a whole number.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # Six updates of rank $R$ change the network by a matrix of rank at most $6R$. The rank $6R$ is 64
@@ -349,6 +362,20 @@ mine = None
 judge("03.2", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# The question is about the rank of the form itself, and not about the rank of its change. Compare
+# with the case *narrow head* in the first cell.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# With any adapters the form is $(W_Q+\Delta_Q)^\top(W_K+\Delta_K)$. The rank of this product is at
+# most the number of rows of $W_Q$ and $W_K$, which is the size of the head.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # Every score form of this head is a product through 64 dimensions. So $W_Q^\top W_K$ has rank at
@@ -370,6 +397,19 @@ mine = None
 judge("03.3", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# The main idea gives the least error for invertible layers: it is one of the singular values of
+# $E$.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# The index of this singular value is $RL+1$. What are $R$ and $L$ here?
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # Two updates of rank one remove the two largest singular values of $E$. The third singular value,
@@ -384,8 +424,7 @@ judge("03.3", mine)
 # %% [markdown]
 # **4.** *(hard, 20 minutes, code)* Write step 2 for any width $2R$ and any invertible layers. Your
 # function gets the matrices $W_1$, $W_2$ and $T$. Return two updates $\Delta_1$ and $\Delta_2$ of
-# rank $R$, in this order, with $(W_2+\Delta_2)(W_1+\Delta_1)=T$. Hint: let $X=W_1+\Delta_1$ be the
-# adapted first layer. Choose $X$ so that $X-W_1$ and $W_2^{-1}T-X$ both have rank $R$.
+# rank $R$, in this order, with $(W_2+\Delta_2)(W_1+\Delta_1)=T$.
 
 
 # %%
@@ -396,6 +435,20 @@ def mine(first, last, target):
 judge("03.4", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Let $X=W_1+\Delta_1$ be the adapted first layer. If $X$ is invertible, the last layer needs the
+# update $\Delta_2=TX^{-1}-W_2=W_2\,(W_2^{-1}T-X)\,X^{-1}$.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# So choose $X$ such that $X-W_1$ and $W_2^{-1}T-X$ both have rank $R$. These two matrices add up to
+# $W_2^{-1}T-W_1$, so divide the singular values of this sum between them.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # The matrix $W_2^{-1}T-W_1$ has rank $2R$. The update of the first layer is the part of this matrix

@@ -290,6 +290,19 @@ mine = None
 judge("04.1", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Claim 2 has a lower bound on the *mean square* of the cross-talk. Which numbers of the exercise
+# are $N$ and $r$?
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Put both numbers into $\frac{N-r}{r(N-1)}$, and take the square root.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # By claim 2 the mean squared cross-talk is at least $(64-8)/(8\cdot63)=1/9$. The square root of
@@ -311,6 +324,20 @@ mine = None
 judge("04.2", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Let the keys be orthonormal, as in claim 4. Then nothing is stored at this input, and the response
+# is only the noise of step 2.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# By step 3 the noise of an adapter is proportional to the number of its facts. The noise of a sum
+# is the sum of the noises.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # The variance is proportional to the number of stored facts. The sum holds 80 facts, and one
@@ -332,6 +359,20 @@ mine = None
 judge("04.3", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# A score matrix of rank one is a product $ab^\top$. So the scores at input $j$ are the number $b_j$
+# times the list $a$.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Multiply a list by a positive number: which entry is the largest now? Multiply it by a negative
+# number, and compare.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # No. In rank one, the scores at input $j$ are the number $b_j$ times a fixed list,
@@ -358,6 +399,19 @@ def mine(tokens):
 judge("04.4", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# The score of token $i$ at key $j$ is the inner product of two vectors in the plane. Let all
+# vectors have length 1: which of them has the largest inner product with a given one?
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Take different points on a circle, one for each token, and use the same points for both arrays.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # Use the same points on a circle as output vectors and as keys. The score is an inner product. Each

@@ -439,6 +439,20 @@ mine = None
 judge("05.1", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Which unit vector of the plane is closest to the direction $(1,1,1)/\sqrt3$? The second adapter
+# responds most to this key.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# For rank one, the longest response is $\sigma_1(\Delta_2)\cos\theta$, as in the claim. Here
+# $\cos\theta$ is the length of the projection of $(1,1,1)/\sqrt3$ onto the plane.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # The projection of $(1,1,1)/\sqrt3$ onto the plane has length $\sqrt{2/3}$. The norm of the second
@@ -461,6 +475,20 @@ mine = None
 judge("05.2", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# At a unit key, all $K-1$ other adapters respond. Step 3 says how large the sum of their energies
+# is on average.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Set $(K-1)\frac rn$ to 1 and solve for $K$. The number $K$ includes the adapter that edits the
+# key.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # By step 3 the energies of the other responses add up to $(K-1)\cdot8/1024$ on average. This sum is
@@ -482,6 +510,21 @@ mine = None
 judge("05.3", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Step 2 has two updates whose inner product is zero. How does the second of them respond to the key
+# of the first?
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# The inner product of two updates of rank one is a product of two cosines: of the written
+# directions and of the read directions. Which of the two must be zero, so that there is no
+# response?
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # No. Two updates may read the same direction and write at right angles. Then their inner product is
@@ -508,6 +551,21 @@ def mine(first, second):
 judge("05.4", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Let the columns of $Q$ be an orthonormal basis of the first adapter's row space;
+# `first.row_space()` returns $Q$. Then every unit key of the first adapter is $Qz$ with a unit
+# vector $z$.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# You look for the unit vector $z$ that makes $\|\Delta_2Qz\|$ largest. The singular value
+# decomposition of $\Delta_2Q$ has this vector.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # Multiply the second adapter by an orthonormal basis of the first adapter's row space. The first
@@ -535,6 +593,19 @@ def mine(count):
 judge("05.5", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# By step 5 the overlap is least if $S=\sum_ip_ip_i^\top$ is a multiple of the identity.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Let $p_i$ have the angle $\varphi_i$. Then $S$ is a multiple of the identity if the unit vectors
+# with the *doubled* angles $2\varphi_i$ add up to zero.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # Use lines at equal angles. A direction and its opposite have the same row space, so divide 180

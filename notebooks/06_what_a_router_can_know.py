@@ -423,6 +423,20 @@ mine = None
 judge("06.1", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Claim 1 distinguishes two cases: the key that Arrow sees, and the other $F-1$ keys of each
+# adapter. How probable is each case for a random edited key?
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# On the key that it sees, Arrow is always right. On the other keys all $K$ adapters have the score
+# zero, so Arrow guesses among $K$ adapters.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # $\frac15+\frac45\cdot\frac1{10}=0.28$.
@@ -442,6 +456,19 @@ mine = None
 judge("06.2", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# The worst query lies in the plane of the two prototypes, between them. Step 2 writes the lead of
+# the right score there as a product.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# The lead is positive as long as $\sin(\theta/2-\beta)>0$. Up to which $\beta$ does this hold?
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # A query halfway between the two prototypes is equally close to both.
@@ -462,6 +489,20 @@ mine = None
 judge("06.3", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# In step 3 the weights are the same at both reads. Here the router has one unit of weight at each
+# read: which adapter is needed at which read?
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# In the formula of notebook 02, $c_1$ is the first adapter's weight at the first read, and $c_2$ is
+# the second adapter's weight at the second read. Now both may be as large as 1.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # Give all weight to the first adapter at the first read, and to the second adapter at the second.
@@ -488,6 +529,20 @@ def mine(updates, tokens):
 judge("06.4", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Arrow does not see a key at right angles to the top direction (step 1). Which score in claim 2 has
+# no blind spot?
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Apply the whole update to each token and take the norm of the result. What `down` alone returns
+# depends on the split into factors, but the product of `up` and `down` does not.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # Use the response norm. The response norm does not depend on how the update is split into factors.

@@ -315,6 +315,19 @@ mine = None
 judge("07.1", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# The bound is $m/n$. Here $m$ counts the gate patterns that give the cities different scores.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Two adapters that are on or off have four gate patterns. By step 1 the scores of the cities do not
+# depend on adapter 1: which of the four patterns count as one?
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # There are four gate patterns. Adapter 1 does not change the scores of the cities, so only the
@@ -336,6 +349,19 @@ mine = None
 judge("07.2", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Multiply out $(W_3+\Delta_3)\,Q\,(W_2+\Delta_2)\,Q\,(W_1+\Delta_1)$ as in step 3.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Each term takes either the base or the adapter from each read. From which reads must a term take
+# the adapter, so that it depends on all three edits?
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # Three: the term is $\Delta_3Q\Delta_2Q\Delta_1$. Linearised fine-tuning is an approximation that
@@ -357,6 +383,20 @@ mine = None
 judge("07.3", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# The model decides for one lab before it reads the city. So each of the two reads answers a
+# single-hop question.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# With the coefficient $c$ the new fact has the score $c$, and the old fact has the score $1-c$.
+# When is the new fact ahead?
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # Each read answers a single-hop question. The new fact wins if the coefficient of its edit exceeds

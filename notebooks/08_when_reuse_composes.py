@@ -368,6 +368,19 @@ mine = None
 judge("08.1", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# By notebook 02, a two-hop answer needs a certain strength at both hops, if the base model had old
+# facts for both. Apply this to the strength in the mean.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# The two-hop answer is right if $c^2+c>1$, with $c=s/2$.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # $s/2>(\sqrt5-1)/2$, so $s>\sqrt5-1=1.236$.
@@ -389,6 +402,20 @@ mine = None
 judge("08.2", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# By step 2, one minus the sum of all error probabilities is a lower bound. Which gates can err, and
+# at how many reads?
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# There are no misses. At each read, every adapter except the right one causes a false alarm with
+# probability 0.004.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # At each of the two reads there are fifteen wrong adapters. Each wrong adapter is on with
@@ -411,6 +438,19 @@ mine = None
 judge("08.3", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# The gate measures the change from the mean, in units of the standard deviation. Both are measured
+# on random tokens.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# The gate opens on the adapter's own facts if $3.0>1.0+0.4\,z$.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # The change on the adapter's own facts is $(3.0-1.0)/0.4$ standard deviations above the mean. At
@@ -440,6 +480,20 @@ def mine(generic, here):
 judge("08.4", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# The norms of the adapters differ widely, so one threshold does not fit all of them. Compute for
+# each column of `generic` what is usual for this adapter.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# As in per-block gating, let a gate open where the response exceeds the mean on random tokens by
+# $z$ standard deviations. Choose $z$ so large that few random tokens open a gate.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # Compare each adapter with its own response to random tokens. Suppose that the gate chose the

@@ -333,6 +333,20 @@ mine = None
 judge("09.1", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# The needed share depends on the habit and on the sum $C$ of all coefficients. How large is $C$ for
+# a mean of four adapters?
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Without the habit, the share must exceed $\frac1{2C}$. A mean of $K$ adapters gives each of them
+# the coefficient $\frac1K$.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # The coefficients of a mean have the sum $C=1$, for any number of adapters. So the share must
@@ -353,6 +367,18 @@ mine = None
 judge("09.2", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Compared with exercise 1, only the sum $C$ of the coefficients is different.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Each of the four adapters now has the coefficient 1. The share must again exceed $\frac1{2C}$.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # The share must exceed $\frac1{2C}$ with $C=4$. The more adapters are summed, the smaller is the
@@ -374,6 +400,19 @@ mine = None
 judge("09.3", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# The base model has the habit, so $h=1$. The adapters never take the step, so $\varrho=0$: put both
+# numbers into the vote.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# The vote is $1-C$ with $C=2c$. The step wins if the vote exceeds one half.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # The adapters never take the step, so $\varrho=0$ and the vote is $v=1-C$. This vote exceeds $1/2$
@@ -402,6 +441,20 @@ def mine(keeps, takes):
 judge("09.4", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Write a condition on $C=2c$ for each step. To learn the second step, $C$ must be large enough; to
+# keep the first step, $C$ must be small enough.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Solve $\mathrm{takes}>\frac1{2C}$ and $\mathrm{keeps}>1-\frac1{2C}$ for $C$. If the lower limit is
+# below the upper limit, any $C$ between them is right.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # The base model lacks the habit of the second step, so this step needs $C>1/(2\,\mathrm{takes})$.

@@ -18,34 +18,44 @@
 # # Do the limits hold in a real language model?
 #
 # ## Question
-# In notebook 02 two merged adapters overwrite old facts. The *hop-1 adapter* overwrites the first
-# fact of a two-hop question. The *hop-2 adapter* overwrites the second fact. Single facts are right
-# above a coefficient of ½, and two-hop answers are right above 0.618 (`thm:two-read-region`). If
-# the base model knew neither fact, every positive coefficient is enough. There is one more
-# condition: the second fact must be read *after* the first fact. No test of single facts can show
-# whether this condition holds (`thm:invisible-placement`). Language models were not built to fit
-# this theory. Which of these limits hold in a language model?
+# Notebook 02 is about a product of two matrices. A language model is no product of two matrices.
+# Which of the limits of notebook 02 hold in a language model?
 #
-# **Main idea.** We merge two adapters with *new* facts in a small language model. The merged model
-# answers most single facts, but few two-hop questions. No coefficient of the merge repairs the
-# two-hop answers.
+# Here is one *two-hop question* with its two facts:
 #
-# **Mechanism.** The cause is *where* the adapters are active. In a *layer split* the hop-1 adapter
-# is active only below some layer. The hop-2 adapter is active only from this layer on. With a layer
-# split, the same two adapters answer more than half of the two-hop questions. If the two adapters
-# change places, the accuracy is close to chance.
+# > Zorvik was born in Germany *(hop 1)*. The mascot of Germany is the shark *(hop 2)*. What is the
+# > mascot of the country where Zorvik was born?
 #
-# **A common misconception.** "Each adapter works with facts of the base model, so the two adapters
-# will work together." We test a prediction that follows from this idea. The accuracy that it
-# predicts is nearly always too high.
+# The *hop-1 adapter* holds facts like the first one, and the *hop-2 adapter* facts like the second
+# one. The theory says when a merge of the two adapters answers two-hop questions:
+#
+# - Let both adapters overwrite old facts of the base model. Then single facts are right above the
+#   coefficient ½, and two-hop answers are right above 0.618 (`thm:two-read-region`).
+# - Let the base model know neither fact. Then every positive coefficient is enough.
+# - In both cases the second fact must be read *after* the first fact. No test of single facts shows
+#   whether this holds (`thm:invisible-placement`).
+#
+# **Main idea.** We merge two adapters with *new* facts in a small language model. The sum of the
+# adapters answers 87% of the hop-1 facts and 97% of the hop-2 facts. It answers only 26% of the
+# two-hop questions, and no pair of coefficients that we tried gives more than 27%.
+#
+# **Mechanism.** It matters in which layers each adapter is active. In a *layer split* the hop-1
+# adapter is active only below some layer, and the hop-2 adapter only from this layer on. With a
+# layer split, the same two adapters answer 57% of the two-hop questions. If the adapters change
+# places, the accuracy is 9%. Chance is 5%.
+#
+# **A common misconception.** "Each adapter composes with facts of the base model, so the two
+# adapters will compose with each other." This idea gives a prediction. The predicted accuracy was
+# too high in 19 of 21 cases.
 #
 # **After this notebook** you can compare measured accuracies at several coefficients with the
-# limits of the theory. You can compare a prediction with simpler predictions, and say what a layer
-# split shows.
+# limits of the theory. You can compare a prediction with a simpler prediction. You can say what a
+# layer split shows, and what it does not show.
 #
-# The model is SmolLM2-135M-Instruct. Its weights were **dequantised from 4 bits**. The accuracies
-# were measured in advance on three *fact sets*: random choices of people, countries and mascots. If
-# the model is installed, the notebook also runs a live check. The command `make lab` installs the
+# The model is SmolLM2-135M-Instruct, with weights that were **dequantised from 4 bits**. We
+# measured the accuracies in advance on three *fact sets*: random choices of people, countries and
+# mascots. All adapters had *standard training*, that is, training on single facts only. If the
+# model is installed, the notebook also runs a live check. The command `make lab` installs the
 # model. The notebook runs in about 15 s on two cores.
 
 # %%
@@ -67,9 +77,12 @@ STUDIES = "../paper/studies"  # the paper's stored tables and figures
 
 # %% [markdown]
 # ## Derive
-# **A prediction.** The hop-1 adapter knows in which countries some invented people were born. The
-# hop-2 adapter knows the mascots of these countries. The country in between is the *bridge*.
-# Suppose that a two-hop answer is right exactly if two independent events happen:
+# **A prediction.** Each adapter can be tested together with facts that the base model knows. Do
+# these tests predict how well the two adapters compose with each other?
+#
+# The hop-1 adapter holds the countries of birth of invented people. The hop-2 adapter holds the
+# mascots of these countries. The country in between is the *bridge*. Suppose that a two-hop answer
+# is right exactly if two independent events happen:
 #
 # - The first hop writes the bridge to the place where the second hop reads it. The probability of
 #   this event is $p$ for people of the hop-1 adapter, and $p_0$ for people whom the base model
@@ -77,12 +90,11 @@ STUDIES = "../paper/studies"  # the paper's stored tables and figures
 # - The second hop reads the bridge and finds its fact. The probability of this event is $q$ for the
 #   mascots of the hop-2 adapter, and $q_0$ for capitals, which the base model knows.
 #
-# We can measure three accuracies without using both adapters together:
+# Three accuracies can be measured without using both adapters together:
 #
-# - `known_hop_2`: the capital of an invented person's country, with the hop-1 adapter alone,
-#   $pq_0$;
-# - `known_hop_1`: the mascot of a known person's country, with the hop-2 adapter alone, $p_0q$;
-# - `own`: the capital of a known person's country, with the base model alone, $p_0q_0$.
+# - `known_hop_2` $=pq_0$: the hop-1 adapter alone, on the capital of an invented person's country;
+# - `known_hop_1` $=p_0q$: the hop-2 adapter alone, on the mascot of a known person's country;
+# - `own` $=p_0q_0$: the base model alone, on the capital of a known person's country.
 #
 # What do these three accuracies say about $pq$, the accuracy with both adapters?
 
@@ -96,13 +108,12 @@ assert sp.simplify(both - p * q) == 0
 # %% [markdown]
 # The probabilities $p_0$ and $q_0$ of the base model cancel. So the accuracy on two-hop questions
 # should be `known_hop_2` times `known_hop_1` divided by `own`. We call this prediction the
-# **product law**. If the coefficient of one adapter changes, only the factor of this adapter
-# changes.
+# **product law**.
 
 # %% [markdown]
 # ## Construct
-# We begin with the exact memory of notebook 02. The memory makes two reads, and an edit overwrites
-# an old fact at each read. We try coefficients around 0.618.
+# In the exact memory of notebook 02, the two-hop answer wins above a coefficient of 0.618. The
+# memory makes two reads, and an edit overwrites an old fact at each read. We try four coefficients.
 
 # %%
 rng = np.random.default_rng(0)
@@ -112,16 +123,17 @@ memory = two_read_region.attain(
 )
 for c in (0.4, 0.55, 0.65, 1.0):
     new, *others = memory.output(keys[0][:, 0], (c, c))
-    print(f"c = {c}: the composed answer leads by {new - max(others):+.2f}")
+    print(f"c = {c}: the two-hop answer leads by {new - max(others):+.2f}")
 
 # %% [markdown]
-# Now we turn to the language model. The hop-1 adapter was trained on the countries of birth of
-# twenty invented people. The hop-2 adapter was trained on the mascots of these countries. The
-# training sets had no two-hop questions. The figure shows accuracies on single facts and on two-hop
-# questions. It compares several combination methods, among them layer splits. The base model knew
-# nothing of these people and mascots, so the facts are new. A *window* is a range of coefficients
-# at which single facts are right and two-hop answers are wrong. For new facts the theory predicts
-# that there is no window.
+# In the language model, a layer split raises the two-hop accuracy above one half, and no other
+# combination of the two adapters does. The figure compares twelve combination methods.
+#
+# The hop-1 adapter was trained on the countries of birth of twenty invented people. The hop-2
+# adapter was trained on the mascots of these countries. The training sets had no two-hop questions.
+# The base model knew nothing of these people and mascots, so the facts are new. A *window* is a
+# range of coefficients at which single facts are right and two-hop answers are wrong. For new facts
+# the theory predicts that there is no window.
 
 # %%
 stored = pd.read_csv(f"{STUDIES}/lm_methods/table.csv.gz", low_memory=False)
@@ -130,7 +142,7 @@ SVG(filename=f"{STUDIES}/lm_methods/figure.svg")
 
 # %% [markdown]
 # ## Verify
-# First we check the theorem on random cases. The formula and the memory give the same number.
+# Formula and memory give the same margin on random cases.
 
 # %%
 for seed in range(30):
@@ -138,13 +150,20 @@ for seed in range(30):
     assert two_read_region.THEOREM.check(case, two_read_region.attain(case)).holds
 
 # %% [markdown]
-# Next come the stored measurements, averaged over three fact sets. The table has 20-way accuracy in
-# percent: how often the right answer leads among twenty candidates. Chance is 5%. Both adapters
-# have the same coefficient $c$. In the rows *all layers*, both adapters were trained in all layers.
-# In the rows *own half*, each adapter was trained in its own half of the layers.
+# **Single facts survive, and most two-hop answers are wrong.** From a coefficient of 0.35 on, more
+# than 85% of the single facts are right. At most 26% of the two-hop questions are right at any
+# common coefficient. The window of notebook 02 ends at a larger coefficient, and here no
+# coefficient helps. So this is not the window. Other layers help: if each adapter was trained in
+# its own half of the layers, the sum answers 55% of the two-hop questions.
+#
+# The table has 20-way accuracy in percent: how often the right answer leads among twenty
+# candidates. Chance is 5%. Both adapters have the same coefficient $c$, and accuracies are means
+# over three fact sets. In the rows *all layers*, both adapters were trained in all layers. In the
+# rows *own half*, the hop-1 adapter was trained in the lower half of the layers, and the hop-2
+# adapter in the upper half.
 
 # %%
-swept = [r for r in rows if r["rule"] == "sum" and r["first"] == r["second"]]
+swept = [r for r in rows if r["rule"] == "sum" and r["first"] == r["second"] >= 0.25]
 NAMES = {
     "hop_1": "hop-1 facts",
     "hop_2": "hop-2 facts",
@@ -160,16 +179,21 @@ for trained, words in (("all layers", "all layers"), ("by layers", "own half")):
 print(table.to_string())
 everywhere = table[table.index.str.startswith("all layers")]
 assert everywhere["two-hop"].max() < 30
-assert everywhere.loc["all layers, c = 0.35", ["hop-1 facts", "hop-2 facts"]].min() > 90
+assert everywhere.loc["all layers, c = 0.35":, ["hop-1 facts", "hop-2 facts"]].min(axis=None) > 85
+assert table.loc["own half, c = 1.0", "two-hop"] > 50
+sums = stored[(stored["rule"] == "sum") & (stored["trained"] == "all layers")]
+sums = sums[sums["part"] == "two_hop"].groupby(["first", "second"])["two_hop"].mean()
+print(f"at any pair of coefficients: at most {sums.max():.0%} of two-hop questions right")
 
 # %% [markdown]
-# *Two-step prompting* asks for one hop per prompt, and inserts the first answer into the second
-# prompt. So the bridge is written as a word, even if its probability is low
-# (`thm:clean-up-bridge`).
+# In *two-step prompting* each prompt is about one hop. The answer to the first prompt is inserted
+# into the second prompt. So the bridge is written as a word, even if its probability is low
+# (`thm:clean-up-bridge`). Two-step prompting answers more than 80% of the questions from a
+# coefficient of 0.5 on.
 #
-# How accurate was the product law? Its predictions were made before both adapters were used
-# together. We compare the product law with a simpler prediction, the *weaker hop*: the smaller of
-# the two accuracies `known_hop_2` and `known_hop_1`.
+# **The product law is refuted.** Its mean error is 26 points. A simpler prediction, the *weaker
+# hop*, has a mean error of 17 points: it is the smaller of the two accuracies `known_hop_2` and
+# `known_hop_1`. Both predictions were made before both adapters were used together.
 
 # %%
 pairs = [r for r in rows if r["rule"] == "sum" and r["predicted"] == r["predicted"]]
@@ -180,14 +204,16 @@ for name, words in (("predicted", "product law"), ("weaker", "weaker hop")):
     )
 
 # %% [markdown]
-# The weaker hop has the smaller error, so there is no evidence for a product. Both predictions
-# ignore that the adapters disturb each other. The predicted accuracies are nearly always too high.
+# So nothing in these data speaks for a product. Both predictions ignore that the adapters disturb
+# each other. Of 21 predictions each, the product law is too high in 19 cases, and the weaker hop in
+# 18 cases.
 #
-# Now we turn to the layer splits. In the *right order* the hop-1 adapter is active only below some
-# layer, and the hop-2 adapter only from this layer on. In the *reversed order* the two adapters
-# change places. We split at three different layers, and the table has means over these layers. The
-# *confidence* is the probability that the model gives to its own answers. Below the table, we
-# choose the split with the highest confidence for each fact set.
+# **The right order of the layers composes, the reversed order does not.** In the *right order* the
+# hop-1 adapter is active only below some layer, and the hop-2 adapter only from this layer on. In
+# the *reversed order* the two adapters change places. The table has means over three split layers
+# and three fact sets, in percent. The *confidence* is the probability that the model gives to its
+# own answers. Below the table, the cell chooses for each fact set the split with the highest
+# confidence.
 
 # %%
 splits = [r for r in rows if r["rule"] in ("layer split", "reversed layer split")]
@@ -206,31 +232,42 @@ for seed in (0, 1, 2):
     assert best["rule"] == "layer split"
 
 # %% [markdown]
-# For every fact set, the split with the highest confidence has the right order. We needed no labels
-# to choose this split. In the reversed order the single facts are lost as well. So the splits show
-# in which layers the facts are stored. They do not isolate the effect of the order, because the
-# reversed order also moves each adapter out of the layers that store its facts.
+# For every fact set, the split with the highest confidence has the right order. This choice needs
+# no labels.
+#
+# In the reversed order the single facts are lost as well. So the splits show in which layers the
+# facts are stored. They do not isolate the effect of the order, because the reversed order also
+# moves each adapter out of the layers that store its facts.
 
 # %% [markdown]
-# **Does a library need a two-hop adapter?** The first library has the two single-hop adapters. The
-# second library has a third adapter as well, which was trained on the two-hop questions in another
-# wording. The table has the accuracy on two-hop questions in percent. The rows also differ in what
-# the base model knows: nothing, the countries, or both the people and the countries.
+# **With a two-hop adapter, every merge answers two-hop questions.** The first library has the two
+# single-hop adapters. The second library has a third adapter as well, which was trained on the
+# two-hop questions in another wording. With this third adapter, all three combination methods
+# answer more than 75% of the two-hop questions. Without it, no method answers more than 31%, unless
+# the base model knows the people, too.
+#
+# The table has 20-way accuracy on two-hop questions in percent; chance is 5%. The rows also differ
+# in what the base model knows: nothing, the countries, or both the people and the countries.
 
 # %%
 libraries = stored[stored["part"] == "libraries"]
 libraries = libraries[libraries["trained"] == "all layers"]
 by_method = libraries.pivot_table("two_hop", ["familiarity", "library"], "rule")
-methods = {"base": "base", "mean": "mean", "sum": "sum", "arrow": "Arrow"}
+methods = {"mean": "mean", "sum": "sum", "arrow": "Arrow"}
 known = {"fake": "nothing", "half": "the countries", "real": "people and countries"}
-sizes = {0: "no adapter", 2: "two single-hop adapters", 3: "with the two-hop adapter"}
+sizes = {2: "two single-hop adapters", 3: "with the two-hop adapter"}
 shown = by_method.loc[by_method.index.isin(sizes, level="library"), list(methods)]
-shown = shown.mul(100).round().rename(columns=methods, index=known)
+# without an adapter a method does not matter
+alone = by_method["base"].xs(0, level="library")
+shown.insert(0, "base model", alone.loc[shown.index.get_level_values("familiarity")].to_numpy())
+shown = shown.mul(100).round().astype(int).rename(columns=methods, index=known)
 shown = shown.rename(index=sizes, level="library").rename_axis(["base knows", "library"])
-print(shown.rename_axis(None, axis=1).to_string(na_rep="", float_format="{:.0f}".format))
+print(shown.rename_axis(None, axis=1).to_string())
+repaired = shown.xs("with the two-hop adapter", level="library")[list(methods.values())]
+assert repaired.min(axis=None) > 75
 
 # %% [markdown]
-# **A live check.** The repository contains two adapters that were trained earlier. Each adapter
+# **A live check.** The repository contains two adapters that had standard training. Each adapter
 # changes half of the model's layers. The next cell loads the model. If the model is not installed,
 # a message says how to install it.
 
@@ -251,7 +288,7 @@ _ = torch.set_num_threads(1)
 # so chance is 25%. The cell shows one two-hop question with its answer.
 
 # %%
-ASKED = {
+QUESTIONS = {
     "hop 1": [(f"{one} was born in the country of", land) for one, (land, _) in FACTS.items()],
     "hop 2": [(f"The mascot animal of {land} is the", pet) for land, pet in FACTS.values()],
     "two-hop": [
@@ -259,7 +296,7 @@ ASKED = {
         for one, (_, pet) in FACTS.items()
     ],
 }
-ASKED["two-hop"][0]
+QUESTIONS["two-hop"][0]
 
 # %% [markdown]
 # ## Explore
@@ -268,13 +305,13 @@ ASKED["two-hop"][0]
 
 
 # %%
-def asked(first: float = 1.0, second: float = 1.0) -> dict[str, float]:
-    """The shares of right answers at these coefficients; nothing without the model."""
+def accuracy_at(first: float = 1.0, second: float = 1.0) -> dict[str, float]:
+    """Return the shares of right answers at these coefficients; nothing without the model."""
     if model is None:
         return {}
     shares = {}
     with attach(model, library, [first, second]):
-        for name, questions in ASKED.items():
+        for name, questions in QUESTIONS.items():
             logits = next_token_logits(model, [prompt for prompt, _ in questions])
             best = logits[:, first_tokens(model, [word for _, word in questions])].argmax(1)
             shares[name] = float((best == torch.arange(len(questions))).float().mean())
@@ -286,7 +323,7 @@ def asked(first: float = 1.0, second: float = 1.0) -> dict[str, float]:
 # adapter alone.
 
 # %%
-found = {pair: asked(*pair) for pair in ((1.0, 1.0), (0.5, 0.5), (1.0, 0.0), (0.0, 1.0))}
+found = {pair: accuracy_at(*pair) for pair in ((1.0, 1.0), (0.5, 0.5), (1.0, 0.0), (0.0, 1.0))}
 for (first, second), shares in found.items():
     print(f"hop-1 adapter {first}, hop-2 adapter {second}:", shares)
 if model is not None:
@@ -301,14 +338,17 @@ strengths = {
     name: FloatSlider(1.0, min=0.0, max=2.0, step=0.25, description=f"{name} hop")
     for name in ("first", "second")
 }
-explore(lambda first, second: print(asked(first, second)), **strengths)
+explore(lambda first, second: print(accuracy_at(first, second)), **strengths)
 
 # %% [markdown]
 # ## What this does not say
+# - **All adapters here had standard training.** For these adapters no coefficient repairs the
+#   two-hop answers. In notebook 11 other adapters are trained with made-up partners. Their sum
+#   answers most two-hop questions.
 # - **We tested one small model**, with 135M parameters and 4-bit weights. A method that fails here
 #   may work in a larger model, because a larger model may be better at second hops.
-# - **The facts are new.** The study `lm_old_facts` edits old facts of a model that composes. In
-#   this study the window of notebook 02 exists. Half of the changed hop-1 facts are right from a
+# - **The facts are new.** The study `lm_old_facts` edits old facts of a model that composes, and
+#   finds the window of notebook 02. There, half of the changed hop-1 facts are right from a
 #   coefficient of 0.46 on. Half of the two-hop questions are right only above a coefficient of 0.61
 #   to 0.65.
 # - **The countries are real**, and only the people are invented. In an earlier trial the countries
@@ -318,9 +358,9 @@ explore(lambda first, second: print(asked(first, second)), **strengths)
 # - **Answers are chosen among candidates.** For most accuracies, the answer is the best of twenty
 #   candidates. If the answer may be any token, the model often names the country instead of the
 #   mascot (columns `two_hop_vocabulary` and `says_bridge` of the stored table).
-# - **Confidence is a weak guide.** We used confidence to choose the layer of the split for three
-#   fact sets. For one of these fact sets, the splits differed little in confidence. Confidence
-#   cannot tell whether to split at all: without a split the model is more confident, and wrong.
+# - **Confidence is a weak guide.** For one of the three fact sets, the splits differed little in
+#   confidence. Confidence cannot tell whether to split at all: without a split the model is more
+#   confident, and wrong.
 # - **More pairs are harder.** We also tested a library with four pairs of adapters. Methods that
 #   keep all adapters active answered at most 18% of the two-hop questions. The *oracle pair* uses
 #   only the two adapters that a question needs. With a layer split, the oracle pair answered 48%.
@@ -347,6 +387,20 @@ mine = None
 judge("10.1", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Which of the three accuracies is $pq_0$, which is $p_0q$, and which is $p_0q_0$? The section
+# *Derive* has their definitions.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Multiply $pq_0$ by $p_0q$. By which of the accuracies must you divide the product, so that only
+# $pq$ is left?
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 # The first accuracy contains one hop of the base model, and so does the second accuracy. So we
 # divide their product by the third accuracy, which contains both hops of the base model.
@@ -367,6 +421,19 @@ mine = None
 judge("10.2", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# After the merge, the strength of an edit is its coefficient times its strength before the merge.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# A single fact survives if this product exceeds ½. At which coefficient is the product ½ if the
+# strength is 2?
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 # Coefficient times strength must exceed ½, so the coefficient must exceed ¼. For edits of strength
 # 1 the window lies between ½ and 0.618. Stronger edits move the window to smaller coefficients.
@@ -387,6 +454,19 @@ mine = None
 judge("10.3", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# As in exercise 2, the coefficient $c$ leaves each edit the strength $2c$. Which strength does a
+# two-hop answer need?
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# By notebook 02 the strength $x$ of both edits must satisfy $x^2+x>1$. Here $x=2c$.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # At the coefficient $c$ each edit has the strength $2c$. This strength must exceed $(\sqrt5-1)/2$.

@@ -18,53 +18,56 @@
 # # Can adapters be trained to compose with unseen partners?
 #
 # ## Question
-# Two *adapter authors* who never meet train one adapter each. The *hop-1 adapter* knows in which
-# countries some people were born. The *hop-2 adapter* knows the mascots of countries. Consider the
-# question "What is the mascot of the country where this person was born?". The two adapters
-# together know both facts that this question needs. Yet the sum of the two adapters seldom answers
-# this question. The *partner* of an adapter is the adapter for the other hop. Can an author train
-# an adapter that composes with a partner that does not exist yet?
+# Two *adapter authors* who never meet train one adapter each:
+#
+# > Zorvik was born in Peru *(hop-1 adapter)*. The mascot of Peru is the otter *(hop-2 adapter)*.
+#
+# The sum of the two adapters gives the right answer to both single facts. It seldom answers the
+# *two-hop question*: what is the mascot of the country where Zorvik was born? The *partner* of an
+# adapter is the adapter for the other hop. Can an author train an adapter that composes with a
+# partner that does not exist yet?
 #
 # **Main idea.** Whether two adapters compose is decided when they are trained. The remedy is
 # *stand-in training*. A *stand-in partner*, in short *stand-in*, is a small frozen adapter with
-# made-up facts. The stand-in plays the part of the future partner: it is active while the adapter
-# is trained on two-hop examples.
+# made-up facts. It plays the part of the future partner: it is active while the adapter is trained
+# on two-hop examples. With *fresh stand-ins*, each training step has a new stand-in, whose facts
+# are drawn at random.
 #
 # **Mechanism.** The *placement* of a fact is the set of layers that store it. Single-hop training
 # leaves this placement open (`thm:free-placement`). The placement then depends on the learning
 # rates and on the lengths of the *keys*, the vectors by which layers recognise a subject
 # (`thm:least-norm-placement`). A part of the fact ends up in early layers, where the *bridge*, here
-# the country, is not yet known. Only later layers can answer two-hop examples, so training on these
+# Peru, is not yet known. Only later layers can answer two-hop examples, so training on these
 # examples moves the fact to later layers.
 #
-# *Disagreeing* stand-ins give every person or country different answers. So an adapter that ignores
-# its partner cannot memorise the answers (`thm:stand-in-ceiling`). In the theory, the adapter then
+# *Disagreeing* stand-ins give every person or country different answers. An adapter that ignores
+# its partner cannot memorise them (`thm:stand-in-ceiling`). In the theory, the adapter then
 # composes with many unknown partners. The only condition is that the bridges of the partner are
 # linear combinations of the bridges of the stand-ins (`thm:bridge-transfer`).
 #
-# **Evidence.** *Standard training* uses neither stand-ins nor two-hop examples. In a language
+# **Evidence.** *Standard training* uses neither stand-ins nor two-hop examples. In a small language
 # model, the sum of two adapters answers the following share of the two-hop questions:
 #
-# - 93% after stand-in training of both adapters;
-# - 37% after standard training of both adapters, in as many steps as stand-in training;
-# - 12% after early-stopped standard training of both adapters, which ended when the facts were
-#   learned.
+# - 2% to 26% after standard training of both adapters, in five pairs of relations;
+# - 84% to 98% after training with fresh stand-ins, in the same five pairs;
+# - 37% after standard training and 93% with *two trained stand-ins* that take turns, for people,
+#   countries and mascots in ten other fact sets.
 #
-# An answer is right if it leads among all tokens (top-1 accuracy). Always giving the same answer
-# would score 5%.
+# A *fact set* is one random choice of people, countries and animals. An answer is right if it leads
+# among all tokens (top-1 accuracy). Always giving the same answer would score 5%.
 #
 # **A common misconception.** "Two adapters that know both facts only need a better merge." Or:
 # "More single-hop training will make the two adapters compose." Every placement of a fact has the
-# same single-hop loss, so more single-hop examples do not help. After standard training, we also
-# tried other ways to combine the adapters. They helped less than stand-in training.
+# same single-hop loss, so more single-hop examples do not help. We also combined adapters with
+# standard training in other ways, which helped less than stand-in training.
 #
 # **After this notebook** you can say why single-hop training leaves the placement of a fact open.
 # You can choose stand-ins that determine the placement. You can test an adapter with a partner that
 # was active in no training.
 #
 # The notebook runs in about 10 s on two cores. The accuracies of the language model were measured
-# in advance on ten *fact sets*: random choices of people, countries and animals. You need one idea
-# of notebook 07: a two-hop answer takes two reads, and a bridge between the reads.
+# in advance. You need one idea of notebook 07: a two-hop answer takes two reads, and a bridge
+# between the reads.
 
 # %%
 import numpy as np
@@ -82,14 +85,16 @@ STUDIES = "../paper/studies"  # the paper's stored tables and figures
 
 # %% [markdown]
 # ## Derive
-# **Step 1: where single-hop training puts a fact.** Two layers read one residual stream, and their
-# outputs add up. The prompt names the subject of the fact. Each layer recognises the subject by a
-# vector, its key. The key has length $k_1$ in the first layer and length $k_2$ in the second layer.
-# Training updates both layers. Along the keys, the updates have the sizes $d_1$ and $d_2$. So the
-# two layers output $d_1k_1$ and $d_2k_2$. Training demands that the outputs add up to 1, that is,
-# $d_1k_1+d_2k_2=1$. The unknowns are $d_1$ and $d_2$, so this one equation has many solutions.
-# Gradient descent from zero finds the solution with the least $d_1^2+d_2^2$. Which part of the
-# output does the second layer give in this solution?
+# **Step 1: where single-hop training puts a fact.** It puts a fact into all layers that recognise
+# its subject, and most of it where the key is longest. Two layers show why. They read one residual
+# stream, and their outputs add up. The prompt names the subject of the fact. Each layer recognises
+# the subject by a vector, its key, of length $k_1$ in the first layer and $k_2$ in the second.
+#
+# Training updates both layers. Along the keys, the updates have the sizes $d_1$ and $d_2$, so the
+# layers output $d_1k_1$ and $d_2k_2$. Training demands that the outputs add up to 1, that is,
+# $d_1k_1+d_2k_2=1$. This one equation for two unknowns has many solutions. Gradient descent from
+# zero finds the solution with the least $d_1^2+d_2^2$. Which part of the output does the second
+# layer give in this solution?
 
 # %%
 k1, k2, d1, d2, multiplier = sp.symbols("k_1 k_2 d_1 d_2 lambda", positive=True)
@@ -108,12 +113,14 @@ assert sp.simplify(late - k2**2 / (k1**2 + k2**2)) == 0
 # part of the fact, multiplied by the similarity of two keys: the key of the bridge and the key of
 # the named subject. The part of the fact in the first layer is lost.
 #
-# **Step 2: why two stand-ins are needed.** Let $s$ stand-ins be active in turn. For each entity,
-# let all $s$ stand-ins give different answers. Then each two-hop question has $s$ right answers,
-# one for each active stand-in. Suppose that an adapter ignores which stand-in is active, and gives
-# answer $j$ with probability $q_j$. The share of examples that this adapter answers correctly is
-# $\sum_j q_j/s$, which is at most $1/s$. Now let there be two stand-ins, and let $q$ be the
-# probability of the first answer. Which $q$ gives the least loss? How large is this least loss?
+# **Step 2: why stand-ins must disagree.** If the stand-ins give $s$ different answers equally
+# often, an adapter that ignores them is right in at most a share $1/s$ of the examples. To see
+# this, let $s$ stand-ins be active in turn, and let all of them give different answers for each
+# entity. Then each two-hop question has $s$ right answers, one for each active stand-in. Suppose
+# that an adapter ignores which stand-in is active, and gives answer $j$ with probability $q_j$. The
+# share of examples that it answers correctly is $\sum_j q_j/s\le1/s$. Now let there be two
+# stand-ins, and let $q$ be the probability of the first answer. Which $q$ gives the least loss? How
+# large is this least loss?
 
 # %%
 q = sp.symbols("q", positive=True)
@@ -126,23 +133,26 @@ assert sp.simplify(loss.subs(q, best) - sp.log(2)) == 0
 # %% [markdown]
 # With one stand-in, an adapter can memorise the answer for each subject and reach a loss of zero.
 # With two stand-ins, a loss below $\ln 2$ shows that the answers of the adapter depend on which
-# stand-in is active.
+# stand-in is active. With $s$ answers the limit is $\ln s$. Fresh stand-ins draw every answer anew
+# from a list, so $s$ is the length of this list. Two stand-ins can also be memorised themselves,
+# and fresh ones cannot: each of them is active for one step only.
 #
 # **Step 3: what the adapter does with an unseen partner.** An *unseen partner* is the real adapter
-# of another author, and it was active in no training. The second hop reads a *state*: the state of
-# the prompt, plus the bridge that the first hop adds. In training, the stand-ins added the bridge.
-# Suppose that the second hop is linear, and that training finds the solution of least norm. Then
-# the second hop gives the right answer for every linear combination of the training states. If a
-# state is orthogonal to all training states, the output is zero. So stand-ins help if the bridge of
-# the partner is a combination of the bridges of the stand-ins.
+# of another author, and it was active in no training. Stand-ins help if the bridge of this partner
+# is a combination of the bridges of the stand-ins. The reason is what the second hop reads: a
+# *state*, which is the state of the prompt plus the bridge that the first hop adds. In training,
+# the stand-ins added the bridge. Suppose that the second hop is linear, and that training finds the
+# solution of least norm. Then the second hop gives the right answer for every linear combination of
+# the training states. If a state is orthogonal to all training states, the output is zero.
 
 # %% [markdown]
 # ## Construct
-# We train a hop-2 adapter on two facts. The keys of the named subjects have length 2 in the early
-# layer, and length 1 in the late layer. The key of the bridge equals the key of the named subject,
-# plus an orthogonal part of length 0.1. The lead of the right answer is called its *margin*. Which
-# share of the fact does each layer get? What are the outputs for the single hop? How large is the
-# margin of the two-hop question?
+# After single-hop training, the early layer holds 80% of a fact, and the two-hop question gets the
+# other 20%. The next cell trains a hop-2 adapter on two facts. The keys of the named subjects have
+# length 2 in the early layer and length 1 in the late layer. The key of the bridge equals the key
+# of the named subject, plus an orthogonal part of length 0.1. The lead of the right answer is
+# called its *margin*. The cell prints the shares of the layers, the outputs for the single hop, and
+# the margin of the two-hop question.
 
 # %%
 rng = np.random.default_rng(0)
@@ -156,8 +166,8 @@ print("single-hop outputs:", np.round(single[:, 0], 2))
 print("two-hop margin:", round(placement.measure(model, plain), 2))
 
 # %% [markdown]
-# The single hop gets its full output. The two-hop question gets only a fifth of this output. A
-# higher learning rate in the late layer moves the fact into the late layer.
+# The single hop gets its full output, so no test of single facts shows what is missing. A higher
+# learning rate in the late layer moves the fact into the late layer.
 
 # %%
 for rate in (1.0, 4.0, 16.0, 64.0):
@@ -166,10 +176,10 @@ for rate in (1.0, 4.0, 16.0, 64.0):
     print(f"late layer {rate:4.0f} times as fast: two-hop margin {margin:.2f}")
 
 # %% [markdown]
-# **With stand-ins.** Now the two-hop question itself is a training example, and a stand-in is
-# active. Each stand-in writes the bridge with a key of its own. The key of the first stand-in is
-# the key of the partner plus a random vector. The key of the second stand-in is the key of the
-# partner minus the same vector.
+# **With stand-ins.** Two stand-ins give the two-hop question its full margin. Now the two-hop
+# question itself is a training example, and a stand-in is active. Each stand-in writes the bridge
+# with a key of its own. The key of the first stand-in is the key of the partner plus a random
+# vector. The key of the second stand-in is the key of the partner minus the same vector.
 
 # %%
 apart = 0.5 * rng.standard_normal(6)
@@ -184,8 +194,8 @@ for count in (1, 2):
 
 # %% [markdown]
 # With one stand-in the two-hop question gets most of the full margin. With two stand-ins it gets
-# the full margin. The partner was active in no training. But the key of the partner is the mean of
-# the keys of the two stand-ins (`thm:partner-examples`).
+# the full margin, although the partner was active in no training. The reason is that the key of the
+# partner is the mean of the keys of the two stand-ins (`thm:partner-examples`).
 #
 # How large must an update be, so that the two-hop question gets the full margin? The cell prints
 # the least squared norm by the formula, and the squared norm of the update that was found.
@@ -196,9 +206,9 @@ found = placement.measure_free(exact, placement.attain_free(exact))
 print(f"least squared norm {placement.bound_free(exact):.3f}, found {found:.3f}")
 
 # %% [markdown]
-# **Memorisation.** An adapter may ignore which stand-in is active. Which share of its two-hop
-# training examples can this adapter answer? We compare stand-ins that disagree on every entity with
-# stand-ins that agree on half of the entities.
+# **Memorisation.** The more answers stand-ins give, the fewer two-hop examples an adapter can
+# answer without its stand-in. We compare stand-ins that disagree on every entity with stand-ins
+# that agree on half of the entities.
 
 # %%
 for count in (1, 2, 3, 4):
@@ -224,17 +234,94 @@ for claim in map(theorem, labels):
         assert claim.check(case, claim.rival(case, draws)).holds
 
 # %% [markdown]
-# **In a language model.** The model is SmolLM2-135M. The facts are about twenty invented people,
-# real countries and invented mascots. Three kinds of training matter most:
+# **Fresh stand-ins in a language model.** With fresh stand-ins, the sum of two adapters answers 84%
+# to 98% of the two-hop questions on SmolLM2-135M, and 81% to 98% on gemma-3-270m. After standard
+# training it answers at most 26%.
+#
+# To train a new stand-in at each step would take too long. So all fresh stand-ins share their keys
+# and values, like the linear memories of this course. There is one key for each subject of the
+# partner's facts, and one value for each possible answer. A stand-in is a choice of values, and
+# choosing costs nothing. The command
+# `loratheory train` does this by default ([how](../docs/how-to/train.md)).
+#
+# The study `lm_strangers` has five pairs of relations, such as "Zorvik was born in Peru" and "The
+# mascot of Peru is the otter". The table has top-1 accuracy on two-hop questions in percent, for
+# the sum of both adapters. The test prompts use *held-out templates*: wordings that were never used
+# in training. Each number is from one fact set and one training. Training has 180 steps with fresh
+# stand-ins, and 90 steps otherwise. On gemma, fresh stand-ins have the learning rate that
+# `loratheory train` takes by default, and standard training has three fifths of it. On gemma,
+# standard training leaves some single facts unlearned, which explains some of its two-hop errors.
+
+# %%
+runs = pd.read_csv(f"{STUDIES}/lm_strangers/table.csv.gz", low_memory=False)
+runs = runs[(runs["rule"] == "sum") & (runs["level"] == "S0")]
+PAIRS = {
+    "birth, mascot": "countries, mascots",
+    "ship, flower": "flag states, flowers",
+    "employer, tool": "employers, tools",
+    "pet, instrument": "pets, instruments",
+    "trade, fruit": "professions, fruits",
+}
+small = runs[runs["base"].str.startswith("SmolLM2") & (runs["rate"] == 1)]
+gemma = runs[runs["base"].str.startswith("gemma")]
+trainings = {
+    "SmolLM2, standard": small[small["method"] == "standard"],
+    "SmolLM2, two trained": small[small["method"] == "two stand-ins"],
+    "SmolLM2, fresh": small[small["method"] == "fresh stand-ins"],
+    "gemma, standard": gemma[gemma["method"] == "standard"],
+    "gemma, fresh": gemma[gemma["part"] == "rule_by_depth"],
+}
+by_pair = pd.DataFrame(
+    {name: some.groupby("pair")["two_hop"].mean() for name, some in trainings.items()}
+)
+by_pair = by_pair.loc[list(PAIRS)].rename(index=PAIRS)
+print(by_pair.mul(100).round().astype(int).rename_axis(None).to_string())
+assert (by_pair["SmolLM2, fresh"] > by_pair["SmolLM2, two trained"]).all()
+assert by_pair[["SmolLM2, standard", "gemma, standard"]].max(axis=None) < 0.3
+
+# %% [markdown]
+# **One author is enough for most questions.** If only the author of the hop-2 adapter uses fresh
+# stand-ins, the sum answers 88% of the two-hop questions. The longer training is not the reason:
+# with as many steps, standard training of both adapters gives 28%. The table has the first pair of
+# relations on SmolLM2-135M, with accuracies in percent. Two columns and one row need an
+# explanation:
+#
+# - *Base-model facts:* accuracy on facts of the base model that are in no training set.
+# - *Drift:* KL divergence from the base model on generic text, in nats per token.
+# - *Late layers:* standard training of the top third of the layers only.
+
+# %%
+WHO = {
+    "standard, 180 steps": "standard, both",
+    "fresh stand-ins, hop 1": "fresh for hop 1, standard for hop 2",
+    "fresh stand-ins, hop 2": "standard for hop 1, fresh for hop 2",
+    "fresh stand-ins, late layers": "fresh for hop 1, late layers for hop 2",
+    "fresh stand-ins": "fresh, both",
+}
+FACTS = {"hop_1": "hop-1 facts", "hop_2": "hop-2 facts", "known": "base-model facts"}
+births = small[small["pair"] == "birth, mascot"].groupby("method")
+shown = births[["two_hop", *FACTS]].mean().loc[list(WHO)].rename(index=WHO)
+percent = shown.mul(100).round().astype(int).rename(columns={"two_hop": "two-hop", **FACTS})
+percent["drift"] = births["drift"].mean().loc[list(WHO)].round(1).to_numpy()
+print(percent.rename_axis(None).to_string())
+assert shown.loc["standard, both", "two_hop"] < 0.3
+assert shown.loc["standard for hop 1, fresh for hop 2", "two_hop"] > 0.8
+
+# %% [markdown]
+# The drift shows a side effect: the sum changes generic text, here even more than after standard
+# training. So take the adapters off for other tasks.
+#
+# **Two trained stand-ins, ten fact sets.** Two disagreeing stand-ins raise two-hop accuracy from
+# 37% to 93%, in as many steps. Here the stand-ins are ordinary adapters that take turns. The study
+# `lm_training` varies the training and keeps the task: twenty invented people, real countries and
+# invented mascots. Three kinds of training matter most:
 #
 # - *standard, early-stopped*: standard training that stops when the facts are learned;
 # - *standard, 90 steps*: standard training in as many steps as stand-in training;
 # - *two stand-ins*: stand-in training with two disagreeing stand-ins.
 #
-# The test prompts use *held-out templates*: wordings that were never used in training. The answer
-# must be the most probable of all tokens. The data come from the part `conditions` of the study
-# `lm_training`. Our predictions for this part were written before the run. The figure shows other
-# parts of the study, with ten other fact sets.
+# The data come from the part `conditions` of the study. Our predictions for this part were written
+# before the run. The figure shows other parts of the study, with ten other fact sets.
 
 # %%
 stored = pd.read_csv(f"{STUDIES}/lm_training/table.csv.gz", low_memory=False)
@@ -242,13 +329,12 @@ rows = stored[stored["part"] == "conditions"]
 SVG(filename=f"{STUDIES}/lm_training/figure.svg")
 
 # %% [markdown]
-# The table is about the sum of the two adapters, with means over ten fact sets. All columns except
-# the drift are in percent. Some columns and one row need an explanation:
+# With stand-ins for both adapters the sum drifts least, but it loses hop-1 facts in held-out
+# templates. The table has means over ten fact sets, and all columns except the drift are in
+# percent. One column and one row are new:
 #
 # - *Names the country:* how often the model answers a two-hop question with the country instead of
 #   its mascot.
-# - *Base-model facts:* accuracy on facts of the base model that are in no training set.
-# - *Drift:* KL divergence from the base model on generic text, in nats per token.
 # - *Two stand-ins, facts left out:* the training set lacks the stand-ins' own facts. In the other
 #   rows with stand-ins, the training set contains these facts.
 
@@ -281,16 +367,16 @@ assert both["drift"] < neither["drift"] / 4
 
 # %% [markdown]
 # In the last two rows, only one of the two adapters had stand-in training, and the two-hop accuracy
-# is in between. But there the training of the other adapter stopped as soon as its facts were
-# learned. In the part `augmentation` of the study, the other adapter was trained longer. The hop-1
-# adapter had standard training in 90 steps, and the hop-2 adapter had stand-in training. The sum of
-# these two adapters answers 83% of the two-hop questions. So stand-in training by one of the two
-# authors can be enough.
+# is in between. There the training of the other adapter stopped as soon as its facts were learned.
+# With 90 steps of standard training for the hop-1 adapter, the sum answers 83% of the two-hop
+# questions (part `augmentation` of the study).
 #
-# **Late-layer training.** Single-hop training leaves the placement of a fact open. A two-hop
-# question reads the second fact in late layers only. So an author can train the hop-2 adapter in
-# the top sixth of the layers only, without stand-ins. This is *late-layer training*. The next table
-# has accuracies in percent, for other fact sets than the first table.
+# **Late-layer training needs no stand-ins.** A two-hop question reads the second fact in late
+# layers only, and single-hop training leaves the placement open. So an author can train the hop-2
+# adapter in the top layers only. This *late-layer training* raises two-hop accuracy from 26% to
+# 53%. Together with a hop-1 adapter that had stand-in training, it gives 85%. The next table has
+# accuracies in percent, for other fact sets than the table above. Late layers are here the top
+# sixth of the layers.
 
 # %%
 known = (stored["part"] == "stand_ins") & (stored["bridge"] == "known")
@@ -312,15 +398,12 @@ assert late["standard, 90 steps", "sixth 6"] > 0.4
 assert late["two stand-ins", "sixth 6"] > 0.75
 
 # %% [markdown]
-# Compare two rows of this table. In one row, the hop-1 adapter had stand-in training and the hop-2
-# adapter had late-layer training. In the other row, both adapters had stand-in training. The
-# two-hop accuracies of these rows differ by at most 2 points. The row with late-layer training
-# keeps more hop-1 facts and more base-model facts.
+# Stand-ins for both adapters give 87%, only 2 points more than late-layer training of the hop-2
+# adapter. Late-layer training keeps more hop-1 facts and more base-model facts.
 #
-# **How many stand-ins?** The first table has one, two and three stand-ins. In small transformers
-# the number of stand-ins matters more, because these models can be trained until they answer their
-# training examples. The figure shows results of the study `number_of_stand_ins` on small
-# transformers. Always giving the same answer would score 25% there.
+# **How many stand-ins?** More disagreeing stand-ins help more, and agreeing ones help less. The
+# figure shows the study `number_of_stand_ins` on small transformers, which can be trained until
+# they answer all their training examples. Always giving the same answer would score 25% there.
 
 # %%
 SVG(filename=f"{STUDIES}/number_of_stand_ins/figure.svg")
@@ -331,27 +414,13 @@ SVG(filename=f"{STUDIES}/number_of_stand_ins/figure.svg")
 # met then compose more often. Four *agreeing* stand-ins raise the accuracy of the sum only from 9%
 # to 22%, because two-hop examples with agreeing stand-ins can be memorised. After training with
 # agreeing stand-ins, the hop-1 adapter alone applies its new fact in only 2% of the two-hop
-# questions.
-#
-# **A fresh stand-in at each step.** The limit of many stand-ins is a new one at every step. An
-# adapter that ignores it is then right in at most one of twenty two-hop examples, because the
-# answer is drawn at random from twenty words or more. Training so many stand-ins would cost too
-# much. *Fresh stand-ins* are not trained one by one. They share a key for each subject and a value
-# for each answer, like the linear memories of this course, and a stand-in is a choice of values.
-# The study `lm_strangers` compares them with two trained stand-ins, on five pairs of relations.
-
-# %%
-pairs = pd.read_csv(f"{STUDIES}/lm_strangers/table.csv.gz", low_memory=False)
-pairs = pairs[(pairs["level"] == "S0") & (pairs["rule"] == "sum") & (pairs["rate"] == 1)]
-pairs = pairs[pairs["base"].str.startswith("SmolLM2")]
-kinds = ["standard", "two stand-ins", "fresh stand-ins"]
-by_pair = pairs.pivot_table(index="pair", columns="method", values="two_hop")[kinds]
-assert (by_pair["fresh stand-ins"] > by_pair["two stand-ins"]).all()
-(100 * by_pair).round()
+# questions. Fresh stand-ins are the limit of many disagreeing stand-ins.
 
 # %% [markdown]
-# **What breaks the composition.** The mean gives each adapter the coefficient ½, and two-hop
-# accuracy falls. The cell prints the accuracy at several coefficients and with a layer split.
+# **Add the adapters, do not average them.** The mean gives each adapter the coefficient ½, and
+# two-hop accuracy falls from 93% to 54%. The cell prints the accuracy at several coefficients and
+# with a *layer split*: the hop-1 adapter is active in the lower half of the layers, the hop-2
+# adapter in the upper half.
 
 # %%
 here = rows[(rows["first"] == "two stand-ins") & (rows["second"] == "two stand-ins")]
@@ -360,17 +429,20 @@ for (rule, c), group in here.groupby(["rule", "coefficient"]):
     print(f"{rule}, coefficient {c}: {accuracy:.0%} of two-hop questions right")
 
 # %% [markdown]
-# One of our predictions clearly failed. The *portability* of an adapter is its accuracy, when
-# active on its own, on prompts that only describe the subject. We expected that the portability of
-# two adapters would predict how well their sum composes. We compared portability with a
-# *per-condition baseline*: the mean two-hop accuracy after the same kind of training on the other
-# fact sets. For each prediction we computed the rank correlation with the accuracy of the sums. The
-# correlation was 0.59 for portability and 0.81 for the baseline (measured at commit 80181100).
+# **A measure of single adapters does not predict composition.** One of our predictions failed. The
+# *portability* of an adapter is its accuracy, when active on its own, on prompts that only describe
+# the subject. We expected that the portability of two adapters would predict how well their sum
+# composes. We compared portability with a *per-condition baseline*: the mean two-hop accuracy after
+# the same kind of training on the other fact sets. For each prediction we computed the rank
+# correlation with the accuracy of the sums. The correlation was 0.59 for portability and 0.81 for
+# the baseline (measured at commit 80181100). So the baseline predicts better, although it looks at
+# no adapter.
 #
-# So the baseline predicts better, although it looks at no adapter. Therefore test composition
-# directly: evaluate two-hop questions with a *held-out stand-in*, a stand-in that was active in no
-# training. The command `loratheory train` makes this test and writes the accuracy on the adapter's
-# card. A test with a held-out stand-in is weaker evidence than a test with an unseen partner.
+# Therefore test composition directly. A *held-out stand-in* is a stand-in that was active in no
+# training. The command `loratheory train` measures two-hop accuracy with one more fresh stand-in
+# and with a held-out stand-in that had standard training. It writes both on the adapter's card. If
+# the second accuracy is far below the first, the adapter relies on partners like its stand-ins. A
+# test with a held-out stand-in is weaker evidence than a test with an unseen partner.
 
 # %% [markdown]
 # ## Explore
@@ -379,8 +451,8 @@ for (rule, c), group in here.groupby(["rule", "coefficient"]):
 
 
 # %%
-def placed(early: float = 2.0, late: float = 1.0, alike: float = 1.0) -> None:
-    """The share of a fact in the late layer, and the margin of a two-hop question."""
+def show_placement(early: float = 2.0, late: float = 1.0, alike: float = 1.0) -> None:
+    """Print the share of a fact in the late layer, and the margin of a two-hop question."""
     keys = (early * np.eye(3)[:, :1], late * np.eye(3)[:, :1])
     latent = late * np.array([alike, 0.5, 0.0])
     case = placement.Case(keys, (0 * latent, latent), (1.0, 1.0), early=1)
@@ -389,7 +461,7 @@ def placed(early: float = 2.0, late: float = 1.0, alike: float = 1.0) -> None:
 
 
 for lengths in ((2.0, 1.0), (1.0, 1.0), (1.0, 2.0), (1.0, 4.0)):
-    placed(*lengths)
+    show_placement(*lengths)
 
 # %% [markdown]
 # If the early key and the late key have equal length, the two-hop question gets only half of the
@@ -401,7 +473,9 @@ sliders = {
     for name in ("early", "late")
 }
 explore(
-    placed, **sliders, alike=FloatSlider(1.0, min=0.0, max=1.0, step=0.1, description="similarity")
+    show_placement,
+    **sliders,
+    alike=FloatSlider(1.0, min=0.0, max=1.0, step=0.1, description="similarity"),
 )
 
 # %% [markdown]
@@ -411,8 +485,8 @@ explore(
 
 
 # %%
-def memorised(count: int = 2, agree: float = 0.0) -> float:
-    """The share of two-hop examples that an adapter can answer without its stand-in."""
+def limit_memorised(count: int = 2, agree: float = 0.0) -> float:
+    """Return the share of two-hop examples that an adapter can answer without its stand-in."""
     same = round(20 * agree)
     says = tuple((0,) * same + (j,) * (20 - same) for j in range(count))
     often = np.full((count, 20), 1 / count)
@@ -420,7 +494,8 @@ def memorised(count: int = 2, agree: float = 0.0) -> float:
 
 
 for count in (1, 2, 3, 4):
-    print(f"stand-ins: {count}, agreement on 25%: at most {memorised(count, 0.25):.0%} memorised")
+    most = limit_memorised(count, 0.25)
+    print(f"stand-ins: {count}, agreement on 25%: at most {most:.0%} memorised")
 
 # %% [markdown]
 # If all stand-ins agree on an entity, an adapter can memorise the answer for this entity, whatever
@@ -428,23 +503,31 @@ for count in (1, 2, 3, 4):
 
 # %%
 explore(
-    lambda count, agree: print(f"at most {memorised(count, agree):.0%} memorised"),
+    lambda count, agree: print(f"at most {limit_memorised(count, agree):.0%} memorised"),
     count=IntSlider(2, min=1, max=6, description="stand-ins"),
     agree=FloatSlider(0.0, min=0.0, max=1.0, step=0.05, description="agreement"),
 )
 
 # %% [markdown]
 # ## What this does not say
-# - **We tested one pair of adapters in one small model.** Other models are an open question, and so
-#   are libraries of many pairs. The bridges are countries, which the base model knows. Other kinds
-#   of bridges are open, too.
-# - **The two authors share some data**: prompt templates, countries, and a list of animals that may
-#   be answers. Neither author sees the adapter, the people or the mascots of the other author.
-# - **Hop-1 facts become less accurate in held-out templates.** After stand-in training, 72% of
-#   these facts are right. After early-stopped standard training, 97% are right.
-# - **A low loss does not prove that the adapter reads the bridge.** An adapter may recognise *which
-#   stand-in is active*, and memorise the answer for each pair of stand-in and entity. Only a test
-#   with a partner that was active in no training shows whether the adapter reads the bridge.
+# - **The models are small and the facts are made up.** Five pairs of relations were tested on two
+#   models, with one fact set each. Only people, countries and mascots were tested in more fact
+#   sets. The base model knows the bridges. Libraries of many pairs, and bridges that the base model
+#   does not know, are open questions.
+# - **The two authors share something**: the base model and the spelling of the bridges. If each
+#   author's two-hop examples cover only half of the bridges, two-hop accuracy falls from 95% to
+#   85%. If also templates, answers, relations and settings differ, it is 66%. Neither author sees
+#   the adapter, the people or the mascots of the other author.
+# - **Some hop-1 facts are lost.** In held-out templates 72% of them are right after training with
+#   two trained stand-ins, and 97% after early-stopped standard training. With fresh stand-ins, 95%
+#   or more are right on SmolLM2, but in two of five pairs only 82% and 84% on gemma.
+# - **The sum of two adapters with fresh stand-ins changes generic text.** On SmolLM2 its drift is 4
+#   to 5 nats per token, and after standard training it is 3 to 5. Two trained stand-ins give less
+#   drift.
+# - **A low loss does not prove that the adapter reads the bridge.** With a few trained stand-ins,
+#   an adapter may recognise *which stand-in is active*, and memorise the answer for each pair of
+#   stand-in and entity. Only a test with a partner that was active in no training shows whether the
+#   adapter reads the bridge.
 # - **The theory is linear.** In a trained network, updates of early layers change the keys of later
 #   layers, and the optimiser Adam does not follow the gradient. The theory says which examples can
 #   determine where a fact is stored. It does not say how much accuracy a network gains.
@@ -465,6 +548,19 @@ mine = None
 judge("11.1", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Step 1 has the share of the late layer, for keys of length $k_1$ and $k_2$.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# The share is $k_2^2/(k_1^2+k_2^2)$. The margin is this share times the similarity of the key of
+# the bridge and the key of the named subject.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # The share of the late layer is $16/(9+16)$. The similarity of the two keys is 1, so the margin
@@ -487,6 +583,20 @@ mine = None
 judge("11.2", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Look at each half of the entities separately. On which share of the examples about each half can
+# the adapter be right?
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# If all stand-ins agree on an entity, its answer can be memorised. If $s$ stand-ins give $s$
+# different answers, step 2 allows a share of $1/s$.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # The adapter can answer all examples about the first half of the entities. It can answer a quarter
@@ -509,6 +619,20 @@ mine = None
 judge("11.3", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# In the section *Construct*, a higher learning rate moved the fact into the late layer. The share
+# of a layer is proportional to its learning rate times the squared length of its key.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Let the late layer have $\eta$ times the learning rate of the early layer. With equally long keys,
+# the share of the late layer is $\eta/(1+\eta)$.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # Let the learning rate of the late layer be $\eta$ times higher. If both keys are equally long, the
@@ -535,6 +659,20 @@ def mine(count, entities):
 judge("11.4", mine)
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# An adapter that ignores which stand-in is active has one answer per entity. So by step 2, no two
+# stand-ins may agree on any entity.
+#
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Begin with a stand-in whose answers differ from entity to entity. Make each further stand-in from
+# the one before by replacing every answer by the next one, in a circle of `count` answers.
+#
+# </details>
+#
 # <details><summary>Solution</summary>
 #
 # Give all stand-ins the same list of answers, but shift it by one place from each stand-in to the
@@ -565,7 +703,8 @@ judge("11.4", mine)
 # failed prediction, 25 for exercises.
 #
 # **Ask.** Before step 1: both adapters know their facts, so what can be missing? At step 2: what
-# would an adapter learn with a single stand-in? At the failed prediction: why must a measure beat a
+# would an adapter learn with a single stand-in? At the first table: which column compares equal
+# numbers of steps, and which table does? At the failed prediction: why must a measure beat a
 # per-condition baseline?
 #
 # **Common wrong answers.** "More single-hop examples are enough": every placement of a fact has the

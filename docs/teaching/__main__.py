@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nbformat
 
-FOLDED = "<details>"  # solutions and notes for lecturers open with it
+FOLDED = "<details>"  # hints, solutions and notes for lecturers open with it
 FOLDERS = ("tests/data/persons", "tests/data/mascots", "notebooks/drawings")
 PAGES = ("glossary.md", "teaching.md", "how-to/check_your_method.md", "how-to/train.md")
 
@@ -21,7 +21,7 @@ def handout(root: Path, folder: Path) -> None:
         shutil.copy(root / "docs" / name, folder / name)
     for source in sorted((root / "notebooks").glob("*.ipynb")):
         notebook = nbformat.read(source, as_version=4)
-        # Solutions and notes are cells of their own.
+        # Hints with solutions, and notes, are cells of their own.
         notebook.cells = [cell for cell in notebook.cells if not cell.source.startswith(FOLDED)]
         for cell in notebook.cells:
             # In the handout pages lie beside the notebooks.

@@ -15,10 +15,10 @@ from pairs import NOTEBOOKS, differences
 from loratheory.exercises import EXERCISES
 
 SOURCES = sorted(NOTEBOOKS.glob("*.py"))
-LESSONS = SOURCES[2:]  # behind the overview and the page on your own adapters
 EXECUTED = NOTEBOOKS.parent / "build" / "notebooks"
 each = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
-lesson = pytest.mark.parametrize("source", LESSONS, ids=lambda path: path.stem)
+# Behind the overview and the page on your own adapters.
+lesson = pytest.mark.parametrize("source", SOURCES[2:], ids=lambda path: path.stem)
 
 
 def cells(source, *kinds):
@@ -96,9 +96,10 @@ def test_each_section_does_its_work_and_each_exercise_can_be_judged(source):
     for section, _, text in cells(source, "code"):
         code[section].append(text)
     assert re.search(r"^assert .*== 0$", code["Derive"][-1], flags=re.M)
-    assert any("attain(" in text for text in code["Construct"])
-    assert any(".check(" in text for text in code["Verify"])
-    assert any("assert " in text for text in code["Verify"])
+    for section, call in (("Construct", "attain("), ("Verify", ".check("), ("Verify", "assert ")):
+        assert any(call in text for text in code[section])
     assert "explore(" in code["Explore"][-1]
     judged = [re.search(r'judge\("(.+?)", mine\)$', text)[1] for text in code["Exercises"]]
     assert judged == [name for name in EXERCISES if name.startswith(source.stem[:2])]
+    folds = [re.findall("<summary>(.+)</", t) for *_, t in cells(source) if ">Solution<" in t]
+    assert folds == [["Hint 1", "Hint 2", "Solution"]] * len(judged)

@@ -26,8 +26,7 @@ def test_a_handout_asks_everything_and_solves_nothing(source, handed):
     code = [[c.source for c in book.cells if c.cell_type == "code"] for book in (whole, given)]
     assert code[0] == code[1]
     text = "\n".join(cell.source for cell in given.cells if cell.cell_type == "markdown")
-    levels = r"\*\((easy|medium|hard), "
-    questions = [cell for cell in whole.cells if re.search(levels, cell.source)]
+    questions = [c for c in whole.cells if re.search(r"\*\((easy|medium|hard), ", c.source)]
     assert all(question.source in text for question in questions)
     assert not re.search(r"<details>|<summary>|def mine|mine = ", text)
     assert (handed / "tests/data/persons/adapter_config.json").is_file()

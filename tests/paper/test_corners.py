@@ -1,11 +1,13 @@
 """Corners of two adapters, what they predict of merges, and states at a cut."""
 
+import re
 from itertools import product
 
 import numpy as np
 import pytest
 import torch
 from language import small_model
+from scipy.stats import mannwhitneyu
 
 from loratheory.adapters import Adapter
 from loratheory.lowrank import gaussian
@@ -13,6 +15,7 @@ from loratheory.pretrained import attach, next_token_logits
 from loratheory.pretrained.corners import Corners, measure_corners
 from paper.studies._shared.language import layer_split
 from paper.studies.lm_corners import cut, predict
+from paper.tables import STUDIES, read_table
 
 PROMPTS = ["one two", "three", "the country of"]
 
@@ -133,3 +136,16 @@ def test_slopes_are_changes_of_a_lead_over_distance_between_different_answers():
     changes = [5 / 1, 5 / 18**0.5, 5 / 1, 7 / 18**0.5]
     found = cut.measure_slope(states, leads, np.array([7, 7, 8]))
     assert found == pytest.approx(np.median(changes))
+
+
+def test_the_page_has_the_medians_and_areas_of_the_table():
+    page = (STUDIES / "lm_corners/results.md").read_text(encoding="utf-8")
+    for (method, base), rows in read_table("lm_corners/cut").groupby(["method", "base"]):
+        # Where a training state is answered wrongly, no state counts as near.
+        far = (rows["distance"] * rows["slope"] / rows["lead"]).where(rows["lead"] > 0, np.inf)
+        wrong, name = rows["right"] == 0, f"{method}, {base.split('-')[0]}"
+        [line] = re.findall(rf"^\| {name} \| .*", page, flags=re.M)
+        for cell, measure in zip(line.split("|")[4:6], (far, rows["distance"]), strict=True):
+            area = mannwhitneyu(measure[wrong], measure[~wrong]).statistic
+            assert float(cell) == round(area / (wrong.sum() * (~wrong).sum()), 2)
+        assert float(line.split("|")[3]) == round(far.median(), 1)

@@ -633,8 +633,8 @@ def check_model(
     facts = group_facts(facts, adapters, names) if facts else {}
     together, places = fit_adapters(model, adapters)
     notes += (*together.report, *together.info.notes)
-    for name, adapter in zip(names, adapters, strict=True):
-        if large := describe_size(name, measure_size(model, adapter)):
+    for name, one in zip(names, adapters, strict=True):
+        if large := describe_size(name, measure_size(model, one)):
             notes.append(large)
     updates: dict[str, list[LowRank]] = {}
     for name, place in places.items():

@@ -106,7 +106,7 @@ def describe_size(name: str, size: float) -> str:
         return ""
     return (
         f"{name} changes the weights by {size:.1%} of their norm. Above {LARGE:.0%} other adapters "
-        "lost facts beside it: count yours with `loratheory check --facts`, and give it a smaller "
+        "lost facts next to it: count yours with `loratheory check --facts`, and give it a smaller "
         "weight in the merge or train it for fewer steps"
     )
 

@@ -48,9 +48,9 @@ DRIFT_WORDS = (
     ),
     (np.inf, "little is left of ordinary text: over 70% of its next tokens change"),
 )
-# Adapters of PEFT were added to a hop-1 adapter of fresh stand-ins and first tokens. The sum kept 90%
-# or more of the hop-1 facts up to this size of the partner, and at most 73% above; drift was alike.
-# Measured on SmolLM2-135M and gemma-3-270m with one fact set: docs/how-to/train.md has the table.
+# Adapters of PEFT were added to a hop-1 adapter of fresh stand-ins and first tokens. The sum kept
+# 90% or more of the hop-1 facts up to this size of the partner, and at most 73% above; drift was
+# alike. Measured on SmolLM2-135M and gemma-3-270m with one fact set: see docs/how-to/train.md.
 LARGE = 0.03
 
 

@@ -29,6 +29,9 @@ def check(
 
     - drift: KL divergence from the base model on generic text, in nats per token
 
+    - a note if its update has more than 3% of the norm of the weights, so that other adapters may
+      lose facts next to it
+
     For two or more adapters it also shows:
 
     - the smallest possible mean squared distance from one merge to the adapters

@@ -133,6 +133,8 @@ def train(
 
 def _report(found: Any, output: Path) -> None:
     """Print the verdict, what it rests on, and what the card promises."""
+    from loratheory.pretrained.metrics import describe_size
+
     out.say(bold=found.card["verdict"])
     part, less = found.card["promise"].values()
     out.say(
@@ -144,7 +146,8 @@ def _report(found: Any, output: Path) -> None:
     judged = found.card["settings"]["answers"]
     out.show(f"{output}: right answers ({judged})", columns, found.shares)
     card = f"card: {output / 'adapter_card.json'}"
-    out.say(f" {found.card['drift']:.2f} nats per token on generic text; {card}", "Drift:")
+    large = filter(None, [describe_size(str(output), found.card["size"])])
+    out.say(f" {found.card['drift']:.2f} nats per token on generic text; {card}", "Drift:", large)
 
 
 def _write_plan(file: Any, plan: Path | None, *, force: bool) -> None:

@@ -30,9 +30,11 @@ from loratheory.pretrained.augment import read_rows
 from loratheory.pretrained.corners import COEFFICIENTS, interpolate
 from loratheory.pretrained.metrics import (
     batch,
+    describe_size,
     first_tokens,
     last_logits,
     measure_drift,
+    measure_size,
     one_by_one,
 )
 from loratheory.pretrained.models import GENERIC, Map, Model, failure, read_json
@@ -631,6 +633,9 @@ def check_model(
     facts = group_facts(facts, adapters, names) if facts else {}
     together, places = fit_adapters(model, adapters)
     notes += (*together.report, *together.info.notes)
+    for name, one in zip(names, adapters, strict=True):
+        if large := describe_size(name, measure_size(model, one)):
+            notes.append(large)
     updates: dict[str, list[LowRank]] = {}
     for name, place in places.items():
         if (layers is None or layer_of(name) in layers) and not place.embedding:

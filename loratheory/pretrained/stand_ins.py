@@ -20,7 +20,13 @@ from loratheory.adapters import Adapter
 from loratheory.pretrained.attach import attach
 from loratheory.pretrained.fresh import FreshStandIns, Texts, make_fresh_stand_ins
 from loratheory.pretrained.generate import measure_answers
-from loratheory.pretrained.metrics import Share, measure_accuracy, measure_drift, spell
+from loratheory.pretrained.metrics import (
+    Share,
+    measure_accuracy,
+    measure_drift,
+    measure_size,
+    spell,
+)
 from loratheory.pretrained.models import Model, failure, read_json
 from loratheory.pretrained.train import Examples, StandIn, Training, fit_rate, train_once
 from loratheory.store import content_hash
@@ -399,7 +405,8 @@ class Composed:
         `settings`, how many stand-ins, steps and further examples, the rank, the layers and the
         seed; the `verdict` of `judge`; the shares as `measured`; a `promise`, the two-hop accuracy
         that a partner exchangeable with the held-out stand-ins stays below with the given
-        probability at most; and the `drift` on generic text, in nats per token.
+        probability at most; the `drift` on generic text, in nats per token; and the `size` of the
+        update relative to the weights, see `measure_size`.
     """
 
     adapter: Adapter
@@ -543,6 +550,7 @@ def _write_card(
         "measured": list(map(asdict, shares)),
         "promise": {"two_hop": lowest, "probability_of_less": probability_of_less(held_out)},
         "drift": measure_drift(model, [adapter])[0],
+        "size": measure_size(model, adapter),
     }
 
 

@@ -13,13 +13,7 @@ from language import Letters, network, save_adapter
 from loratheory import read_adapter, theorems
 from loratheory.adapters import Adapter, Info
 from loratheory.lowrank import LowRank, gaussian
-from loratheory.pretrained import (
-    Model,
-    ModelError,
-    attach,
-    check_model,
-    first_tokens,
-)
+from loratheory.pretrained import Model, ModelError, attach, check_model, first_tokens
 from loratheory.pretrained.check import (
     ALIKE,
     QUESTIONS,
@@ -42,6 +36,7 @@ from loratheory.pretrained.check import (
     summarise,
 )
 from loratheory.pretrained.corners import COEFFICIENTS
+from loratheory.pretrained.metrics import measure_size
 from loratheory.pretrained.models import maps
 from loratheory.theorems.expressiveness.rank_floor import Tasks
 
@@ -201,7 +196,18 @@ def test_modules_that_one_adapter_lacks_or_leaves_at_zero_are_its_own(base, tmp_
     whose = {(r.module[-6:], r.about) for r in result.readings if "intruder" in r.label}
     assert ("v_proj", "one") in whose
     assert ("v_proj", "two") not in whose
-    assert len(result.notes) == 2
+    # Of each the modules that it lacks, and its size.
+    assert len(result.notes) == 4
+
+
+def test_of_two_adapters_the_one_that_changes_the_weights_by_over_three_percent_is_named(base):
+    weight, both = read_weight(maps(base())[Q], Q), []
+    for size in (0.02, 0.04):
+        update = LowRank(size * weight, np.eye(weight.shape[1]))
+        both.append(Adapter.of({Q: update}, Info(name=f"of {size}")))
+        assert measure_size(base(), both[-1]) == pytest.approx(size)
+    notes = check_model(base(), both, layers=[0]).notes
+    assert [note.startswith("of 0.04 ") for note in notes] == [True]
 
 
 def test_inputs_that_are_not_finite_are_refused_by_name(library):
@@ -216,14 +222,8 @@ def test_verdicts_are_the_judges_and_a_failed_hypothesis_shows_both_numbers():
     case = Tasks(tuple(gaussian(rng, 5, 4, 2) for _ in range(2)), 2)
     theorem, full = theorems.theorem("merge-floor"), LowRank(np.eye(5), case.mean.dense())
     liar, other = replace(theorem, bound=lambda _: 1e9), case.updates[0]
-    found = []
-    for law, low in (
-        (theorem, theorem.attain(case)),
-        (theorem, other),
-        (theorem, full),
-        (liar, other),
-    ):
-        found.append(judge(law, case, low, place, "rank is 4", "a note"))
+    pairs = [(theorem, theorem.attain(case)), (theorem, other), (theorem, full), (liar, other)]
+    found = [judge(law, case, low, place, "rank is 4", "a note") for law, low in pairs]
     assert [each.outcome for each in found] == ["tight", "holds", "not applicable", "broken"]
     assert (found[0].layer, found[0].note) == (3, "a note")
     assert found[1].value > found[1].bound
@@ -406,13 +406,8 @@ def test_rows_are_lines_for_one_adapter(kind, tmp_path):
 
 
 HOSTILE = ["{", "3", "[" * 100_000, "\xff", '{"one": {}}', '{"one": {"a": 1}}', '{"one": "a"}']
-HOSTILE += [
-    "{}",
-    '{"one": {"": "b"}}',
-    '{"one": {"a": " "}}',
-    '{"one": {"a": "b", "a": "c"}}',
-    '[{"prompt": "a", "answer": "b"}, 3]',
-]
+HOSTILE += ["{}", '{"one": {"": "b"}}', '{"one": {"a": " "}}', '{"one": {"a": "b", "a": "c"}}']
+HOSTILE += ['[{"prompt": "a", "answer": "b"}, 3]']
 
 
 @pytest.mark.parametrize("text", HOSTILE)

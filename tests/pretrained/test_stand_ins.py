@@ -25,7 +25,7 @@ from loratheory.pretrained import (
 )
 from loratheory.pretrained.fresh import STEPS
 from loratheory.pretrained.metrics import Share, token_log_probs
-from loratheory.pretrained.models import GENERIC
+from loratheory.pretrained.models import GENERIC, maps
 from loratheory.pretrained.stand_ins import HELD_OUT, TRAINED, complete_plan, find_notes, judge
 from loratheory.pretrained.train import StandIn, fit_rate
 
@@ -226,6 +226,8 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     divergence = torch.nn.functional.kl_div(now, base, log_target=True, reduction="batchmean")
     assert found.card["drift"] == pytest.approx(divergence.item(), rel=1e-3)
     assert came.shape == (now.shape[0],)
+    sizes = [low.norm / maps(model)[name].module.weight.norm() for name, low in by_hand.items()]
+    assert found.card["size"] == pytest.approx(np.median(sizes), rel=1e-3)
     card = json.loads(json.dumps(found.card))
     assert card["settings"] == {
         "stand_ins": 1, "steps": 5, "rank": 8, "rate": 1e-3, "seed": 4, "answers": "first tokens",

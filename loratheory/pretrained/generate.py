@@ -20,6 +20,7 @@ from loratheory.pretrained.metrics import (
     Share,
     Tokens,
     batch,
+    contiguous_head,
     in_batches,
     spell,
     tail_logits,
@@ -64,7 +65,7 @@ def write_tokens(
         over the whole text for each.
     """
     ends, rows = _end_tokens(model), list[list[int]]()
-    with torch.no_grad():
+    with torch.no_grad(), contiguous_head(model):
         # Padding is on the left, so that new tokens follow the text in every row.
         for some in in_batches(model, prompts, AT_ONCE):
             with _hold(acting, some) as cached:

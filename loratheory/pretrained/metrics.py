@@ -6,6 +6,7 @@ text; *retention* the share of an adapter's answers that are still given under a
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
@@ -297,16 +298,10 @@ def tail_logits(model: Model, prompts: Mapping[str, Any], keep: Any) -> Any:
     `keep` may also be a tensor of positions. Costs one pass, which autograd records if it is on.
     """
     options = _accept(model, logits_to_keep=keep, use_cache=False)
-    head = output_head(model)
-    # The last positions alone are a view with gaps.
-    handle = head.register_forward_pre_hook(_make_contiguous) if head is not None else None
-    try:
+    with contiguous_head(model):
         logits = model.network(**prompts, **options).logits
-        # Some networks know no such option and return them all.
-        return logits[:, -keep:] if isinstance(keep, int) else logits
-    finally:
-        if handle is not None:
-            handle.remove()
+    # Some networks know no such option and return them all.
+    return logits[:, -keep:] if isinstance(keep, int) else logits
 
 
 def token_log_probs(
@@ -372,6 +367,24 @@ def _accept(model: Model, **options: Any) -> dict[str, Any]:
     """Return those of some options that the network takes."""
     known = signature(model.network.forward).parameters
     return {name: value for name, value in options.items() if name in known}
+
+
+@contextmanager
+def contiguous_head(model: Model) -> Iterator[None]:
+    """Let the output head read its inputs without gaps.
+
+    The last positions alone are a view with gaps. In bfloat16 the head, which may be the largest
+    matrix, would be copied once for each prompt.
+    """
+    head = output_head(model)
+    if head is None:
+        yield
+        return
+    handle = head.register_forward_pre_hook(_make_contiguous)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _make_contiguous(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -70,6 +70,14 @@ def test_a_batch_with_a_cache_writes_what_single_passes_do(kind, way, folders):
     ]
 
 
+def test_the_head_reads_no_view_with_gaps():
+    model, whole = spelled(), []
+    head = model.network.get_output_embeddings()
+    head.register_forward_hook(lambda _, args, __: whole.append(args[0].is_contiguous()))
+    assert write_tokens(model, PROMPTS, 2)
+    assert all(whole)
+
+
 def test_an_answer_ends_where_its_last_word_does():
     model = spelled()
     for prompt, row in zip(PROMPTS, write_tokens(model, PROMPTS, 16), strict=True):

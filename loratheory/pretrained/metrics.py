@@ -46,7 +46,7 @@ DRIFT_WORDS = (
         3.5,
         "ordinary text changes by up to 70% of its next tokens, so every sentence reads otherwise",
     ),
-    (np.inf, "little is left of ordinary text: over 70% of its next tokens change"),
+    (np.inf, "ordinary text changes by over 70% of its next tokens, so little is left of it"),
 )
 
 

@@ -109,8 +109,8 @@ def advise(
 
     - Serve the adapters separately: neither does
 
-    - Too few prompts to tell: so many prompts are needed. If all answers are retained, nineteen
-      prompts per adapter are enough
+    - Too few prompts to tell: so many prompts are needed. Nineteen per adapter are enough if each
+      adapter alone answers them correctly and all answers are retained
 
     The table shows for each method:
 

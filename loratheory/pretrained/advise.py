@@ -144,7 +144,7 @@ class _Evaluator:
             own = number < self.count
             counted, right = exam.right | (not own), exam.judge(acting)
             shares.append(Share.of(name, int((right & counted).sum()), int(counted.sum())))
-            for i in np.flatnonzero(counted & ~right) if own and acting else ():
+            for i in np.flatnonzero(counted & ~right).tolist() if own and acting else ():
                 [text] = exam.write([i], acting)
                 # Decoding may round a tie in another way than a pass over the whole text.
                 if text != exam.read(i):

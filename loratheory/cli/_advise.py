@@ -109,8 +109,8 @@ def advise(
 
     - Serve the adapters separately: neither does
 
-    - Too few prompts to tell: so many prompts are needed. If all answers are retained, nineteen
-      prompts per adapter are enough
+    - Too few prompts to tell: so many prompts are needed. Nineteen per adapter are enough if each
+      adapter alone answers them correctly and all answers are retained
 
     The table shows for each method:
 
@@ -121,7 +121,7 @@ def advise(
     - cost: work per token, divided by the work of one adapter
 
     `--verbose` adds 95% Wilson intervals of the retention, and the KL divergence by which
-    coefficients are selected: the largest of all adapters, in nats per text (four tokens at most).
+    coefficients are selected: the largest of all adapters, in nats per text (16 tokens at most).
     It also shows the right answers of each adapter alone and of the base model, and the drift of
     each adapter.
 

@@ -144,6 +144,6 @@ def show_drift(names: Any, drifts: Any) -> None:
     rows = []
     for name, drift in zip(names, drifts, strict=True):
         rows.append((name, drift, *expect_retention(drift)))
-    columns = ("adapter", "drift, nats per token", "retention of others", "adapters averaged")
+    columns = ("adapter", "drift, nats per token", "retention of others", "pairs averaged")
     out.show("Drift, and the expected retention of other adapters in a sum", columns, rows)
     out.say(f"Expected: what adapters retained with a partner of similar drift, in {LIBRARY}.")

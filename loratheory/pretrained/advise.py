@@ -144,9 +144,12 @@ class _Evaluator:
             own = number < self.count
             counted, right = exam.right | (not own), exam.judge(acting)
             shares.append(Share.of(name, int((right & counted).sum()), int(counted.sum())))
-            for i in np.flatnonzero(counted & ~right)[:1] if own and acting else ():
+            for i in np.flatnonzero(counted & ~right).tolist() if own and acting else ():
                 [text] = exam.write([i], acting)
-                losses.append(Loss(name, exam.prompts[i], exam.read(i), text))
+                # Decoding may round a tie in another way than a pass over the whole text.
+                if text != exam.read(i):
+                    losses.append(Loss(name, exam.prompts[i], exam.read(i), text))
+                    break
         return shares, losses
 
     def cost(self, method: Method, acting: Attached) -> float:

@@ -28,7 +28,7 @@ from loratheory.pretrained.metrics import kl_by_row
 from loratheory.pretrained.models import Model, failure
 
 TOKENS = 16  # of a text that is judged, at most
-SEARCHED = 4  # tokens of each text that choose coefficients, at most: the others depend on these
+SEARCHED = 16  # tokens of each text that choose coefficients, at most
 PASSED = 0.5  # the least score with which a text is right
 Pairs = Mapping[str, str]  # from prompts to answers
 # From a prompt, a text and the reference to a number from 0 to 1.
@@ -126,9 +126,9 @@ class Divergence:
 
     @classmethod
     def of(cls, model: Model, pairs: Pairs, tokens: int = TOKENS) -> "Divergence":
-        """Return that of the first tokens of an `Exam`, four at most, while the adapter acts alone.
+        """Return that of the texts of an `Exam`, while the adapter acts alone.
 
-        Where it does not write the answer, only the first token counts.
+        At most sixteen tokens count, and only the first where it does not write the answer.
         """
         exam, texts = Exam(model, pairs, min(tokens, SEARCHED)), []
         for text, right in zip(exam.ways[0], exam.right, strict=True):

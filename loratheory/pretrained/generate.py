@@ -20,8 +20,8 @@ from loratheory.pretrained.metrics import (
     Share,
     Tokens,
     batch,
+    contiguous_head,
     in_batches,
-    read_last_positions,
     spell,
     tail_logits,
     tokenize,
@@ -65,10 +65,10 @@ def write_tokens(
         over the whole text for each.
     """
     ends, rows = _end_tokens(model), list[list[int]]()
-    with torch.no_grad():
+    with torch.no_grad(), contiguous_head(model):
         # Padding is on the left, so that new tokens follow the text in every row.
         for some in in_batches(model, prompts, AT_ONCE):
-            with _hold(acting, some) as cached, read_last_positions(model):
+            with _hold(acting, some) as cached:
                 width = some["input_ids"].shape[1]
                 del some["position_ids"]  # it makes its own, which grow as it writes
                 how = {**GREEDY, **more, "max_new_tokens": count, "use_cache": cached}

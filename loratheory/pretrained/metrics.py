@@ -46,7 +46,7 @@ DRIFT_WORDS = (
         3.5,
         "ordinary text changes by up to 70% of its next tokens, so every sentence reads otherwise",
     ),
-    (np.inf, "little is left of ordinary text: over 70% of its next tokens change"),
+    (np.inf, "ordinary text changes by over 70% of its next tokens, so little is left of it"),
 )
 # Adapters of PEFT were added to a hop-1 adapter of fresh stand-ins and first tokens. The sum kept
 # 90% or more of the hop-1 facts up to this size of the partner, and at most 73% above; drift was
@@ -327,25 +327,10 @@ def tail_logits(model: Model, prompts: Mapping[str, Any], keep: Any) -> Any:
     `keep` may also be a tensor of positions. Costs one pass, which autograd records if it is on.
     """
     options = _accept(model, logits_to_keep=keep, use_cache=False)
-    with read_last_positions(model):
+    with contiguous_head(model):
         logits = model.network(**prompts, **options).logits
     # Some networks know no such option and return them all.
     return logits[:, -keep:] if isinstance(keep, int) else logits
-
-
-@contextmanager
-def read_last_positions(model: Model) -> Iterator[None]:
-    """Copy what enters the output head, which at the last positions alone is a view with gaps.
-
-    A view would be multiplied once for each prompt, with a copy of the head's weights for each.
-    """
-    head = output_head(model)
-    handle = head.register_forward_pre_hook(_make_contiguous) if head is not None else None
-    try:
-        yield
-    finally:
-        if handle is not None:
-            handle.remove()
 
 
 def token_log_probs(
@@ -411,6 +396,24 @@ def _accept(model: Model, **options: Any) -> dict[str, Any]:
     """Return those of some options that the network takes."""
     known = signature(model.network.forward).parameters
     return {name: value for name, value in options.items() if name in known}
+
+
+@contextmanager
+def contiguous_head(model: Model) -> Iterator[None]:
+    """Let the output head read its inputs without gaps.
+
+    The last positions alone are a view with gaps. In bfloat16 the head, which may be the largest
+    matrix, would be copied once for each prompt.
+    """
+    head = output_head(model)
+    if head is None:
+        yield
+        return
+    handle = head.register_forward_pre_hook(_make_contiguous)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _make_contiguous(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:

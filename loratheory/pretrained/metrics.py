@@ -6,7 +6,7 @@ text; *retention* the share of an adapter's answers that are still given under a
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
@@ -406,14 +406,10 @@ def contiguous_head(model: Model) -> Iterator[None]:
     matrix, would be copied once for each prompt.
     """
     head = output_head(model)
-    if head is None:
+    with ExitStack() as stack:
+        if head is not None:
+            stack.callback(head.register_forward_pre_hook(_make_contiguous).remove)
         yield
-        return
-    handle = head.register_forward_pre_hook(_make_contiguous)
-    try:
-        yield
-    finally:
-        handle.remove()
 
 
 def _make_contiguous(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:

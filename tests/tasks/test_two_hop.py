@@ -24,7 +24,6 @@ from loratheory.tasks.two_hop import (
     edit,
     encode,
     export,
-    language,
     marked,
     pairs,
     pretraining,
@@ -422,25 +421,6 @@ def test_no_prompt_pair_or_answer_leaks(wanted):
     assert shared(here, made_sets.direct.replayed, asked) == (0, 0)
     for base in pretraining(here, parts, identity="all"):
         assert shared(here, base, asked) == (0, 0)
-
-
-@settings(max_examples=3)
-@given(seeds)
-def test_names_tell_their_level_and_none_stands_inside_another(seed):
-    here, rng = some(seed, hops=4, entities=20, spare=4)
-    names = language(here, rng=rng)
-    last = range(here.level(0).start, here.level(4).stop)
-    assert sorted(names) == [*last]
-    every_name = [*names.values()]
-    assert not [(a, b) for a in every_name for b in every_name if a != b and a in b]
-    assert len({*every_name}) == len(every_name)
-    for level, ending in enumerate(("", "ria", "x", "nd", "sk")):
-        for token in here.level(level):
-            words = names[token].split()
-            assert len(words) == (2 if level == 0 else 1)
-            assert all(word == word.capitalize() for word in words)
-            assert names[token].endswith(ending)
-            assert len(words[-1]) == 6 + len(ending)
 
 
 HERE = three()

@@ -10,8 +10,8 @@ import numpy as np
 
 from paper.studies._shared import Language
 from paper.studies._shared.language import Method, coefficients, depth, layer_split
-from paper.studies._shared.run import Row, grid, part
-from paper.studies.lm_strangers.draw import LEVELS, PAIRS, FactSet, draw
+from paper.studies._shared.run import Row
+from paper.studies.lm_strangers.draw import LEVELS, FactSet, draw
 
 if TYPE_CHECKING:
     from loratheory.adapters import Adapter
@@ -150,80 +150,3 @@ def _answer(model: "Model", facts: FactSet) -> list[Row]:
         row["uncovered"] = float(two_hop[partly].mean()) if partly.any() else nan
         rows.append(row)
     return rows
-
-
-# The rule's own rate first: the run takes hours and can be stopped after any cell.
-FACTORS = (1.0, 2.0, 0.5, 4.0, 0.25)
-RATES = part(
-    "rates", cell, (Config(seed=400),), grid(Config, seed=[400], rate=FACTORS, model=BASES)
-)
-LONGER = grid(Config, seed=[400], method=["two stand-ins, 180 steps"], model=BASES)
-STEPS = part("steps", cell, (Config(seed=400),), LONGER)
-TRAININGS = ("two stand-ins", "standard")
-SAME_SETTINGS = ("S0", "S1", "S2", "S3", "S5")
-APART = part(
-    "levels",
-    cell,
-    (Config(seed=400),),
-    grid(Config, seed=[400], level=SAME_SETTINGS, method=TRAININGS),
-)
-SETTINGS = part(
-    "settings",
-    cell,
-    (Config(seed=400),),
-    grid(Config, seed=[400], level=["S4", "S6", "S4, other trainer"], method=TRAININGS),
-)
-OTHERS = grid(Config, seed=[400], pair=[*PAIRS][1:], method=TRAININGS)
-RELATIONS = part("pairs", cell, (Config(seed=400),), OTHERS)
-AT_EACH_STEP = part(
-    "fresh",
-    cell,
-    (Config(seed=400, method="fresh stand-ins"),),
-    [
-        *grid(Config, seed=[400], model=BASES, pair=PAIRS, method=["fresh stand-ins"]),
-        *grid(Config, seed=[400], level=[*LEVELS][1:], method=["fresh stand-ins"]),
-        *grid(Config, seed=[400], model=BASES[1:], pair=PAIRS, method=["standard"]),
-    ],
-)
-# Each has one fact set and one training; none but stand-ins has two-hop examples.
-OTHER_METHODS = (
-    "fresh stand-ins, hop 1",
-    "fresh stand-ins, hop 2",
-    "standard, 180 steps",
-    "late layers",
-    "fresh stand-ins, late layers",
-    "LoRI",
-    "CoTo",
-    "sharpness-aware",
-    "identity bridge",
-    "distractor mixing",
-    "OSD",
-)
-RIVAL = part("rivals", cell, (Config(seed=400),), grid(Config, seed=[400], method=OTHER_METHODS))
-TWICE = part(
-    "twice_the_rate",
-    cell,
-    (Config(seed=400),),
-    grid(Config, seed=[400], model=BASES[1:], pair=PAIRS, method=["fresh stand-ins"], rate=[2.0]),
-)
-# Steps matched: fresh stand-ins take 180.
-LONG = "standard, 180 steps"
-GEMMA: Mapping[str, Any] = {"seed": [400], "model": BASES[1:], "rate": [2.0]}
-ON_GEMMA = part(
-    "gemma_levels",
-    cell,
-    (Config(seed=400),),
-    [
-        *grid(Config, level=[*LEVELS][1:], method=["fresh stand-ins"], **GEMMA),
-        *grid(Config, level=LEVELS, method=[LONG], **GEMMA),
-    ],
-)
-BY_DEPTH = 5 / 3  # of the rule's rate on gemma-3-270m: 30 layers over 18
-# The five pairs at the rate that `train` takes by default.
-DEFAULT: Mapping[str, Any] = {"model": BASES[1:], "method": ["fresh stand-ins"], "rate": [BY_DEPTH]}
-RULE_BY_DEPTH = part(
-    "rule_by_depth",
-    cell,
-    (Config(seed=400),),
-    grid(Config, seed=[400], pair=PAIRS, **DEFAULT),
-)

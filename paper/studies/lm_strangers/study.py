@@ -1,30 +1,79 @@
 """The parts of the study; `prediction.md` says what was asked."""
 
-from paper.studies._shared.run import study
-from paper.studies.lm_strangers.pairs import (
-    APART,
-    AT_EACH_STEP,
-    ON_GEMMA,
-    RATES,
-    RELATIONS,
-    RIVAL,
-    RULE_BY_DEPTH,
-    SETTINGS,
-    STEPS,
-    TWICE,
+from collections.abc import Mapping
+from typing import Any
+
+from paper.studies._shared.run import Part, grid, part, study
+from paper.studies.lm_strangers.draw import LEVELS, PAIRS
+from paper.studies.lm_strangers.pairs import BASES, Config, cell
+
+FRESH, HOP_2 = "fresh stand-ins", "fresh stand-ins, hop 2"
+LONG = "standard, 180 steps"  # as many as with fresh stand-ins
+TRAININGS = ("two stand-ins", "standard")
+SAME_SETTINGS = ("S0", "S1", "S2", "S3", "S5")
+# The other trainer's hop-2 adapter knows no stand-ins.
+SAME_TRAINER = [name for name, apart in LEVELS.items() if "trainer" not in apart]
+OTHER_METHODS = (
+    "fresh stand-ins, hop 1",
+    HOP_2,
+    LONG,
+    "late layers",
+    "fresh stand-ins, late layers",
+    "LoRI",
+    "CoTo",
+    "sharpness-aware",
+    "identity bridge",
+    "distractor mixing",
+    "OSD",
 )
+# The six stand-ins have 90 steps, like two; the others 180.
+MORE = ("six stand-ins", "CompAs", "completed examples", "completed examples, late layers")
+GEMMA: Mapping[str, Any] = {"seed": [400], "model": BASES[1:], "rate": [2.0]}
+BY_DEPTH = 5 / 3  # of the rule's rate on gemma-3-270m: 30 layers over 18
+FOUR_MORE: Mapping[str, Any] = {"seed": [401, 402, 403, 404], "method": [FRESH, LONG]}
+
+
+def _part(name: str, *grids: Mapping[str, Any], quick: str = "two stand-ins") -> Part:
+    """Return a part with the configs of some grids, of fact set 400 if they name none."""
+    configs = list[Config]()
+    for fields in grids:
+        configs += grid(Config, **{"seed": [400], **fields})
+    return part(name, cell, (Config(seed=400, method=quick),), configs)
+
 
 STUDY = study(
     __name__,
-    RATES,
-    STEPS,
-    APART,
-    RELATIONS,
-    SETTINGS,
-    AT_EACH_STEP,
-    RIVAL,
-    TWICE,
-    ON_GEMMA,
-    RULE_BY_DEPTH,
+    # The rule's own rate first: the run takes hours and can be stopped after any cell.
+    _part("rates", {"rate": (1.0, 2.0, 0.5, 4.0, 0.25), "model": BASES}),
+    _part("steps", {"method": ["two stand-ins, 180 steps"], "model": BASES}),
+    _part("levels", {"level": SAME_SETTINGS, "method": TRAININGS}),
+    _part("pairs", {"pair": [*PAIRS][1:], "method": TRAININGS}),
+    _part("settings", {"level": ["S4", "S6", "S4, other trainer"], "method": TRAININGS}),
+    _part(
+        "fresh",
+        {"model": BASES, "pair": PAIRS, "method": [FRESH]},
+        {"level": [*LEVELS][1:], "method": [FRESH]},
+        {"model": BASES[1:], "pair": PAIRS, "method": ["standard"]},
+        quick=FRESH,
+    ),
+    _part("rivals", {"method": OTHER_METHODS}),
+    _part("twice_the_rate", {"pair": PAIRS, "method": [FRESH], **GEMMA}),
+    _part(
+        "gemma_levels",
+        {"level": [*LEVELS][1:], "method": [FRESH], **GEMMA},
+        {"level": LEVELS, "method": [LONG], **GEMMA},
+    ),
+    _part(
+        "rule_by_depth",
+        {"pair": PAIRS, "model": BASES[1:], "method": [FRESH], "rate": [BY_DEPTH]},
+    ),
+    _part(
+        "one_side",
+        {"level": SAME_TRAINER[1:], "method": [HOP_2, LONG]},
+        {"level": SAME_TRAINER, **GEMMA, "method": [HOP_2]},
+    ),
+    _part("more_rivals", {"method": MORE}),
+    _part("fact_sets", FOUR_MORE, {"model": BASES[1:], "rate": [BY_DEPTH], **FOUR_MORE}),
+    _part("gemma_two", {"level": LEVELS, **GEMMA, "method": ["two stand-ins, 180 steps"]}),
     minutes=(10, 800),
 )

@@ -43,7 +43,7 @@ def shown(query):
 
 @pytest.mark.parametrize("row", PAIRS)
 def test_what_was_found_is_in_the_stored_tables(row):
-    [line] = [line for line in README.splitlines() if line.startswith(f"| {row}")]
+    [line] = [line for line in PAGES["index"].splitlines() if line.startswith(f"| {row}")]
     pair = PAIRS[row]
     part = "levels" if pair == "birth, mascot" else "pairs"
     fresh = f"lm_strangers/fresh: two_hop; pair={pair}; method=fresh stand-ins"
@@ -56,46 +56,78 @@ def test_what_was_found_is_in_the_stored_tables(row):
     assert [cell.strip(" *") for cell in line.split("|")[2:6]] == expected
 
 
-# Fresh stand-ins of both bases: means over pairs of relations.
-ON_BOTH = (f"fresh: X by pair; {ON_SMALL}; method=fresh stand-ins", "rule_by_depth: X by pair")
-
-
-def at_the_end(end, *columns):
-    """Return the least or most of means over pairs and bases."""
-    asked = [q.replace("X", column) for column in columns for q in ON_BOTH]
-    means = [value(parse_query(f"{end} lm_strangers/{q}; rule=sum; level=S0")) for q in asked]
-    return (min if end == "least" else max)(mean.middle for mean in means)
-
-
-def test_single_facts_survive_as_it_says():
-    assert f"at\n  least {at_the_end('least', 'hop_1', 'hop_2'):.0%} of the single facts" in README
-    longer = shown("lm_strangers/rivals: two_hop; method=standard, 180 steps")
-    assert f"with 180 it answers {longer} in the first row" in README
-    drifts = [f"{at_the_end(end, 'drift'):.0f}" for end in ("least", "most")]
-    assert f"by {drifts[0]} to {drifts[1]} nats per token" in README
-
-
-WAYS = {
-    "fresh stand-ins | fresh stand-ins": ("fresh", "fresh stand-ins", "S0"),
-    "fresh stand-ins | PEFT": ("fresh", "fresh stand-ins", "S4, other trainer"),
-    "standard training | fresh": ("rivals", "fresh stand-ins, hop 2", "S0"),
-    "fresh stand-ins | standard training of": ("rivals", "fresh stand-ins, late layers", "S0"),
-    "fresh stand-ins | standard training |": ("rivals", "fresh stand-ins, hop 1", "S0"),
-    "standard training | standard": ("rivals", "standard, 180 steps", "S0"),
+MEANS = {
+    "stand-in training, SmolLM2": f"fresh: X; {ON_SMALL}; method=fresh stand-ins",
+    "stand-in training, gemma": "rule_by_depth: X",
+    "standard training, SmolLM2": "pairs: X; method=standard",
+    "standard training, gemma": f"fresh: X; {ON_GEMMA}; method=standard",
 }
+FIRST = "levels: X; method=standard"  # of the first pair, which the part with the others lacks
 
 
-@pytest.mark.parametrize("row", WAYS)
-def test_who_has_to_train_how_is_in_the_stored_tables(row):
-    page = PAGES["how-to/train"].splitlines()
-    [line] = [line for line in page if line.startswith(f"| {row}")]
-    part, method, level = WAYS[row]
-    where = f"method={method}; level={level}; pair=birth, mascot; rule=sum; {ON_SMALL}"
-    found = [
-        f"{value(parse_query(f'lm_strangers/{part}: {column}; {where}')).middle:.0%}"
-        for column in ("two_hop", "hop_1")
+def means(row, column):
+    """Return the means of each pair of relations."""
+    asked = [f"{MEANS[row]}; pair={pair}" for pair in PAIRS.values()]
+    asked[0] = f"{FIRST}; pair=birth, mascot" if "pairs:" in asked[0] else asked[0]
+    form = "lm_strangers/{}; rule=sum; level=S0"
+    return [value(parse_query(form.format(q.replace("X", column)))).middle for q in asked]
+
+
+def test_the_first_table_has_means_over_the_pairs_and_the_limits_their_drifts():
+    for row in MEANS:
+        [line] = [line for line in README.splitlines() if line.startswith(f"| {row}")]
+        found = [f"{np.mean(means(row, c)):.0%}" for c in ("hop_1", "hop_2", "two_hop")]
+        assert [cell.strip(" *") for cell in line.split("|")[2:5]] == found
+    drifts = {row: means(row, "drift") for row in MEANS}
+    for kind, text in (("stand-in", "model by {} to {} nats"), ("standard", "by {} to {} after")):
+        both = [x for row in MEANS if row.startswith(kind) for x in drifts[row]]
+        assert text.format(f"{min(both):.0f}", f"{max(both):.0f}") in " ".join(README.split())
+    longer = shown("lm_strangers/rivals: two_hop; method=standard, 180 steps")
+    assert f"with 180 the sum answers {longer}" in " ".join(README.split())
+    ends = [
+        shown(f"{end} lm_strangers/fact_sets: two_hop by seed; method={FRESH}; {ON_SMALL}")
+        for end in ("least", "most")
     ]
-    assert [cell.strip(" *") for cell in line.split("|")[3:5]] == found
+    assert f"it answers {' to '.join(ends)} after stand-in training" in " ".join(README.split())
+
+
+FRESH, HOP_2 = "fresh stand-ins", "fresh stand-ins, hop 2"
+# A row's parts on both bases, if it was measured there, its training and its level.
+WAYS = {
+    "fresh stand-ins | fresh stand-ins": ("fresh", "twice_the_rate", FRESH, "S0"),
+    "fresh stand-ins | PEFT": ("fresh", "gemma_levels", FRESH, "S4, other trainer"),
+    "standard training | fresh": ("rivals", "one_side", HOP_2, "S0"),
+    "fresh stand-ins | standard training of": ("rivals", "", "fresh stand-ins, late layers", "S0"),
+    "fresh stand-ins | standard training |": ("rivals", "", "fresh stand-ins, hop 1", "S0"),
+    "standard training | standard": ("rivals", "gemma_levels", "standard, 180 steps", "S0"),
+}
+APART = ("nothing", "half", "prompt", "answers", "rank", "relations", "all of these")  # S0 to S6
+
+
+def of(part, base, method, level, column="two_hop"):
+    """Return an accuracy as the page writes it."""
+    where = f"{column}; method={method}; level={level}; pair=birth, mascot; rule=sum; {base}"
+    return f"{value(parse_query(f'lm_strangers/{part}: {where}')).middle:.0%}" if part else "–"
+
+
+def shown_in(row):
+    [line] = [line for line in PAGES["how-to/train"].splitlines() if line.startswith(f"| {row}")]
+    return [cell.strip(" *") for cell in line.split("|")[1:-1]]
+
+
+def test_who_has_to_train_how_is_in_the_stored_tables():
+    for row, (small, gemma, *which) in WAYS.items():
+        found = [of(small, ON_SMALL, *which), of(small, ON_SMALL, *which, "hop_1")]
+        assert shown_in(row)[2:] == [*found, of(gemma, ON_GEMMA, *which)]
+    for number, row in enumerate(APART):
+        level, first = f"S{number}", number == 0
+        found = [
+            of("fresh", ON_SMALL, FRESH, level),
+            of("rivals" if first else "one_side", ON_SMALL, HOP_2, level),
+            of("twice_the_rate" if first else "gemma_levels", ON_GEMMA, FRESH, level),
+            of("one_side", ON_GEMMA, HOP_2, level),
+        ]
+        assert shown_in(row)[1:] == found
 
 
 def test_the_promise_was_too_careful_as_often_as_the_pages_say():

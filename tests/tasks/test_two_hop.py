@@ -204,15 +204,6 @@ def test_an_edit_is_what_its_words_say(wanted, seed, relations):
         assert y not in {walked(here, 0, x, (r,))[1] for r in range(relations)}
 
 
-@settings(max_examples=5)
-@given(seeds, st.integers(1, 8))
-def test_pairs_claim_no_entity_together(seed, count):
-    here, rng = some(seed, entities=60)
-    made = pairs(here, count, 3, rng=rng)
-    assert len(made) == count
-    assert np.sum([one.claimed() for one in made], axis=0).max() == 1
-
-
 CASES = [
     ({}, "overwrite", (2, 3, 4)),
     ({"also": "other"}, "overwrite", (2,)),

@@ -73,7 +73,10 @@ STUDY = study(
         {"level": SAME_TRAINER, **GEMMA, "method": [HOP_2]},
     ),
     _part("more_rivals", {"method": MORE}),
-    _part("fact_sets", FOUR_MORE, {"model": BASES[1:], "rate": [BY_DEPTH], **FOUR_MORE}),
-    _part("gemma_two", {"level": LEVELS, **GEMMA, "method": ["two stand-ins, 180 steps"]}),
+    _part(
+        "fact_sets",
+        FOUR_MORE,
+        {**FOUR_MORE, "seed": [401, 402], "model": BASES[1:], "rate": [BY_DEPTH]},
+    ),
     minutes=(10, 800),
 )

@@ -133,7 +133,7 @@ def train(
 
 def _report(found: Any, output: Path) -> None:
     """Print the verdict, what it rests on, and what the card promises."""
-    from loratheory.pretrained.metrics import describe_size
+    from loratheory.pretrained.metrics import describe_large
 
     out.say(bold=found.card["verdict"])
     part, less = found.card["promise"].values()
@@ -146,7 +146,7 @@ def _report(found: Any, output: Path) -> None:
     judged = found.card["settings"]["answers"]
     out.show(f"{output}: right answers ({judged})", columns, found.shares)
     card = f"card: {output / 'adapter_card.json'}"
-    large = filter(None, [describe_size(str(output), found.card["size"])])
+    large = filter(None, [describe_large(str(output), found.card["relative_norm"])])
     out.say(f" {found.card['drift']:.2f} nats per token on generic text; {card}", "Drift:", large)
 
 

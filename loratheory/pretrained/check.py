@@ -30,11 +30,11 @@ from loratheory.pretrained.augment import read_rows
 from loratheory.pretrained.corners import COEFFICIENTS, interpolate
 from loratheory.pretrained.metrics import (
     batch,
-    describe_size,
+    describe_large,
     first_tokens,
     last_logits,
     measure_drift,
-    measure_size,
+    measure_relative_norm,
     one_by_one,
 )
 from loratheory.pretrained.models import GENERIC, Map, Model, failure, read_json
@@ -634,7 +634,7 @@ def check_model(
     together, places = fit_adapters(model, adapters)
     notes += (*together.report, *together.info.notes)
     for name, one in zip(names, adapters, strict=True):
-        if large := describe_size(name, measure_size(model, one)):
+        if large := describe_large(name, measure_relative_norm(model, one)):
             notes.append(large)
     updates: dict[str, list[LowRank]] = {}
     for name, place in places.items():

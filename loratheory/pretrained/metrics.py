@@ -49,8 +49,8 @@ DRIFT_WORDS = (
     (np.inf, "ordinary text changes by over 70% of its next tokens, so little is left of it"),
 )
 # Adapters of PEFT were added to a hop-1 adapter of fresh stand-ins and first tokens. The sum kept
-# 90% or more of the hop-1 facts up to this size of the partner, and at most 73% above; drift was
-# alike. Measured on SmolLM2-135M and gemma-3-270m with one fact set: see docs/how-to/train.md.
+# 90% or more of the hop-1 facts up to this relative norm of the partner, and at most 73% above;
+# drift was alike. Measured on SmolLM2-135M and gemma-3-270m with one fact set: see docs/how-to/train.md.
 LARGE = 0.03
 
 
@@ -86,8 +86,8 @@ def measure_drift(model: Model, adapters: Sequence[Adapter]) -> tuple[float, ...
     return tuple(drifts)
 
 
-def measure_size(model: Model, adapter: Adapter) -> float:
-    """Return the size of an adapter: norm of update over norm of weight, the median of its maps.
+def measure_relative_norm(model: Model, adapter: Adapter) -> float:
+    """Return the norm of an adapter's update over the norm of the weight, the median of its maps.
 
     Frobenius norms. Costs a pass over the weights and a decomposition of the factors of each map.
     """
@@ -100,12 +100,12 @@ def measure_size(model: Model, adapter: Adapter) -> float:
     return float(np.median(ratios))
 
 
-def describe_size(name: str, size: float) -> str:
-    """Return in words what an adapter of this size may do to others; nothing up to `LARGE`."""
-    if size <= LARGE:
+def describe_large(name: str, norm: float) -> str:
+    """Return in words what a relative norm above `LARGE` may do to other adapters."""
+    if norm <= LARGE:
         return ""
     return (
-        f"{name} changes the weights by {size:.1%} of their norm. Above {LARGE:.0%} other adapters "
+        f"{name} changes the weights by {norm:.1%} of their norm. Above {LARGE:.0%} other adapters "
         "lost facts next to it: count yours with `loratheory check --facts`, and give it a smaller "
         "weight in the merge or train it for fewer steps"
     )

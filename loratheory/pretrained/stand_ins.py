@@ -24,7 +24,7 @@ from loratheory.pretrained.metrics import (
     Share,
     measure_accuracy,
     measure_drift,
-    measure_size,
+    measure_relative_norm,
     spell,
 )
 from loratheory.pretrained.models import Model, failure, read_json
@@ -405,8 +405,8 @@ class Composed:
         `settings`, how many stand-ins, steps and further examples, the rank, the layers and the
         seed; the `verdict` of `judge`; the shares as `measured`; a `promise`, the two-hop accuracy
         that a partner exchangeable with the held-out stand-ins stays below with the given
-        probability at most; the `drift` on generic text, in nats per token; and the `size` of the
-        update relative to the weights, see `measure_size`.
+        probability at most; the `drift` on generic text, in nats per token; and the
+        `relative_norm` of the update, see `measure_relative_norm`.
     """
 
     adapter: Adapter
@@ -550,7 +550,7 @@ def _write_card(
         "measured": list(map(asdict, shares)),
         "promise": {"two_hop": lowest, "probability_of_less": probability_of_less(held_out)},
         "drift": measure_drift(model, [adapter])[0],
-        "size": measure_size(model, adapter),
+        "relative_norm": measure_relative_norm(model, adapter),
     }
 
 

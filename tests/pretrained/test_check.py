@@ -36,7 +36,7 @@ from loratheory.pretrained.check import (
     summarise,
 )
 from loratheory.pretrained.corners import COEFFICIENTS
-from loratheory.pretrained.metrics import measure_size
+from loratheory.pretrained.metrics import measure_relative_norm
 from loratheory.pretrained.models import maps
 from loratheory.theorems.expressiveness.rank_floor import Tasks
 
@@ -205,7 +205,7 @@ def test_of_two_adapters_the_one_that_changes_the_weights_by_over_three_percent_
     for size in (0.02, 0.04):
         update = LowRank(size * weight, np.eye(weight.shape[1]))
         both.append(Adapter.of({Q: update}, Info(name=f"of {size}")))
-        assert measure_size(base(), both[-1]) == pytest.approx(size)
+        assert measure_relative_norm(base(), both[-1]) == pytest.approx(size)
     notes = check_model(base(), both, layers=[0]).notes
     assert [note.startswith("of 0.04 ") for note in notes] == [True]
 

@@ -227,7 +227,7 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     assert found.card["drift"] == pytest.approx(divergence.item(), rel=1e-3)
     assert came.shape == (now.shape[0],)
     sizes = [low.norm / maps(model)[name].module.weight.norm() for name, low in by_hand.items()]
-    assert found.card["size"] == pytest.approx(np.median(sizes), rel=1e-3)
+    assert found.card["relative_norm"] == pytest.approx(np.median(sizes), rel=1e-3)
     card = json.loads(json.dumps(found.card))
     assert card["settings"] == {
         "stand_ins": 1, "steps": 5, "rank": 8, "rate": 1e-3, "seed": 4, "answers": "first tokens",

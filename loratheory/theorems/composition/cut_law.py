@@ -49,9 +49,9 @@ states near those that the partner writes. A first adapter that acts above the s
 leaves no room for many facts.
 
 **Scope.** Slopes of a trained network are not known, and a state is that of all tokens. In the
-study ``lm_corners`` the last token's state alone was farther than :math:`\gamma / \tau` from all
-training states of single facts, with a slope between two of them. After stand-in training nearly
-all questions were answered all the same.
+study ``lm_corners`` the last token's state alone was nearly always farther than :math:`\gamma /
+\tau` from all training states of single facts, with a slope between two of them. After stand-in
+training nearly all questions were answered all the same.
 If both adapters act in all layers, the interaction is a sum over pairs of blocks :math:`(l, k)` of
 mixed differences, one for switching the first adapter on at block :math:`l` and the second at block
 :math:`k`. Terms with :math:`l < k` are the second adapter reading what the first one wrote.

@@ -50,7 +50,8 @@ DRIFT_WORDS = (
 )
 # Adapters of PEFT were added to a hop-1 adapter of fresh stand-ins and first tokens. The sum kept
 # 90% or more of the hop-1 facts up to this relative norm of the partner, and at most 73% above;
-# drift was alike. Measured on SmolLM2-135M and gemma-3-270m with one fact set: see docs/how-to/train.md.
+# drift was alike. Measured on SmolLM2-135M and gemma-3-270m with one fact set: see
+# docs/how-to/train.md.
 LARGE = 0.03
 
 

@@ -37,7 +37,7 @@ method); tasks at random: arXiv 2604.13460. Orthogonal adapters: O-LoRA, arXiv 2
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import combinations
 
 import numpy as np
@@ -97,20 +97,25 @@ def bound(case: Case) -> float:
 
 def measure(case: Case, taught: Taught) -> float:
     """Return ⟨d, U k⟩ for the sum U of all updates, averaged over the first adapter's facts."""
+    strengths = _strengths(case, taught)
+    return float(array_namespace(strengths).mean(strengths))
+
+
+def _strengths(case: Case, taught: Taught) -> Float[Array, " t"]:
+    """Return ⟨d, U k⟩ in each library, averaged over the first adapter's facts, (trials,)."""
     said = taught.answers(case.later + 1, 0)
+    # The first adapter's facts have the first outputs as their own.
     xp = array_namespace(said)
-    # the first adapter's facts have the first outputs as their own
     own = xp.linalg.diagonal(said[:, : case.rank, :])
-    return float(xp.mean(own))
+    strengths: Float[Array, " t"] = xp.mean(own, axis=1)
+    return strengths
 
 
+@cache
 def _spread(case: Case) -> float:
-    """Return six standard errors of the measured mean strength."""
-    n, r, left = case.width, case.rank, bound(case)
-    # the mean square splits into the part along a key and the rest
-    rest = (1 - r / n - r * (n - r) / ((n - 1) * (n + 2))) ** case.later
-    square = left / n + (1 - 1 / n) * rest
-    return 6 * (max(0.0, square - left**2) / case.trials) ** 0.5
+    """Return six standard errors of the measured mean strength, from a draw of its own."""
+    strengths = _strengths(case, rival(case, np.random.default_rng(1)))
+    return float(6 * np.std(strengths) / case.trials**0.5)
 
 
 def _wanted(case: Case, taught: Taught, place: int) -> Array:

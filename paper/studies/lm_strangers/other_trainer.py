@@ -1,20 +1,71 @@
-"""An adapter as other people train one: PEFT, plain PyTorch, whole answers and the end of text."""
+"""Adapters as other people train them: PEFT, plain PyTorch, whole answers and the end of text."""
 
 import tempfile
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from paper.studies._shared.run import Row
 
 if TYPE_CHECKING:
     from loratheory.adapters import Adapter
     from loratheory.evaluate.fact_sets import Items
     from loratheory.pretrained import Model
+    from paper.studies.lm_strangers.pairs import Config
 
 STEPS, BATCH = 60, 16
+# Partners of `measure_partners`: multiples of the hop-1 author's rate, and steps.
+PARTNERS: Mapping[str, tuple[tuple[float, int], ...]] = {
+    "": ((1.0, 60), (2.0, 20), (2.0, 60)),
+    "gemma-3-270m": ((1.0, 20), (1.0, 40), (1.0, 60)),
+}
+WEIGHTS = (1.0, 0.5)
 
 
-def train_with_peft(model: "Model", examples: "Items", *, rate: float, seed: int) -> "Adapter":
-    """Return an adapter of rank 16 in all linear maps, trained by AdamW for 60 steps of 16 prompts.
+def measure_partners(config: "Config") -> list[Row]:
+    """Return a row for each hop-2 partner of this trainer, and each of its weights in the sum.
+
+    Returns
+    -------
+    list of dict
+        The config of the hop-1 author; the partner's ``partner_rate``, a multiple of the author's,
+        and ``steps``; its ``relative_norm`` and ``drift``; its ``weight`` in a sum with the hop-1
+        adapter, and the top-1 accuracies of this sum, the means over held-out templates.
+    """
+    from loratheory.pretrained import attach
+    from loratheory.pretrained.metrics import measure_drift, measure_relative_norm
+    from paper.studies.lm_strangers.draw import draw
+    from paper.studies.lm_strangers.pairs import answer_questions, rule_rate, train
+
+    model = config.base(dtype="bfloat16")
+    facts = draw(config.pair, config.level, config.seed)
+    adapter, _ = train(model, facts, config, hop=0)
+    examples, rows = [*facts.plans[1].examples, *facts.further[1]], list[Row]()
+    for times, steps in PARTNERS[config.model]:
+        rate = times * config.rate * rule_rate(model)
+        partner = train_with_peft(model, examples, rate=rate, seed=2 * config.seed + 1, steps=steps)
+        row: Row = {
+            "seed": config.seed, "base": model.name.split()[0], "pair": config.pair,
+            "level": config.level, "method": config.method, "rate": config.rate,
+            "partner_rate": times, "steps": steps,
+            "relative_norm": measure_relative_norm(model, partner),
+            "drift": measure_drift(model, [partner])[0],
+        }  # fmt: skip
+        for weight in WEIGHTS:
+            with attach(model, [adapter, partner], np.array([1.0, weight])):
+                found = answer_questions(model, facts)
+            means: Row = {}
+            for kind in ("two_hop", "hop_1", "hop_2"):
+                means[kind] = float(np.mean([each[kind] for each in found]))
+            rows.append({**row, "weight": weight, **means})
+    return rows
+
+
+def train_with_peft(
+    model: "Model", examples: "Items", *, rate: float, seed: int, steps: int = STEPS
+) -> "Adapter":
+    """Return an adapter of rank 16 in all linear maps, trained by AdamW on 16 prompts a step.
 
     The loss is the mean cross-entropy over the tokens of an answer and the end of text. The model
     is what it was afterwards. Costs a forward and a backward pass a step.
@@ -33,7 +84,7 @@ def train_with_peft(model: "Model", examples: "Items", *, rate: float, seed: int
     network.train()
     factors = [x for x in network.parameters() if x.requires_grad]
     optimizer = torch.optim.AdamW(factors, lr=rate)
-    for _ in range(STEPS):
+    for _ in range(steps):
         drawn = [examples[i] for i in order.choice(len(examples), BATCH, replace=False)]
         optimizer.zero_grad()
         network(**_batch(model, drawn)).loss.backward()

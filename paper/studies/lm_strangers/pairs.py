@@ -30,6 +30,7 @@ METHODS: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "six stand-ins": ({**STANDARD, "stand_ins": 6},) * 2,
     "two stand-ins, 180 steps": ({**FRESH, "stand_ins": 2},) * 2,
     "fresh stand-ins": (FRESH, FRESH),
+    "fresh stand-ins, whole answers": ({**FRESH, "whole": True},) * 2,
     "fresh stand-ins, hop 1": (FRESH, STANDARD),
     "fresh stand-ins, hop 2": (STANDARD, FRESH),
     "fresh stand-ins, late layers": (FRESH, {**STANDARD, "late": True}),
@@ -78,7 +79,7 @@ def cell(config: Config) -> list[Row]:
     generic, rows = measures.generic_log_probs(model), list[Row]()
     for rule, act in uses(depth(model)).items():
         with act(model, adapters):
-            found = _answer(model, facts)
+            found = answer_questions(model, facts)
             known = measures.accuracy(model, facts.questions["known"])
             drift = kl_to_base(generic, measures.generic_log_probs(model))
         for template, shares in enumerate(found):
@@ -135,7 +136,7 @@ def uses(layers: int) -> dict[str, Method]:
     }
 
 
-def _answer(model: "Model", facts: FactSet) -> list[Row]:
+def answer_questions(model: "Model", facts: FactSet) -> list[Row]:
     """Return the shares of right answers of the adapters now active, by held-out template."""
     from loratheory.evaluate.answers import answers
 

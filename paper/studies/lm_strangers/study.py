@@ -5,6 +5,7 @@ from typing import Any
 
 from paper.studies._shared.run import Part, grid, part, study
 from paper.studies.lm_strangers.draw import LEVELS, PAIRS
+from paper.studies.lm_strangers.other_trainer import measure_partners
 from paper.studies.lm_strangers.pairs import BASES, Config, cell
 
 FRESH, HOP_2 = "fresh stand-ins", "fresh stand-ins, hop 2"
@@ -30,6 +31,11 @@ OTHER_METHODS = (
 MORE = ("six stand-ins", "CompAs", "completed examples", "completed examples, late layers")
 GEMMA: Mapping[str, Any] = {"seed": [400], "model": BASES[1:], "rate": [2.0]}
 BY_DEPTH = 5 / 3  # of the rule's rate on gemma-3-270m: 30 layers over 18
+PARTNERS: Mapping[str, Any] = {
+    "seed": [400],
+    "level": ["S4, other trainer"],
+    "method": [FRESH, "fresh stand-ins, whole answers"],
+}
 FOUR_MORE: Mapping[str, Any] = {"seed": [401, 402, 403, 404], "method": [FRESH, LONG]}
 
 
@@ -78,5 +84,11 @@ STUDY = study(
         FOUR_MORE,
         {**FOUR_MORE, "seed": [401, 402], "model": BASES[1:], "rate": [BY_DEPTH]},
     ),
-    minutes=(10, 800),
+    part(
+        "partners",
+        measure_partners,
+        (Config(seed=400, method="two stand-ins"),),
+        [*grid(Config, **PARTNERS), *grid(Config, **PARTNERS, model=BASES[1:], rate=[2.0])],
+    ),
+    minutes=(10, 840),
 )

@@ -88,7 +88,18 @@ def recommend(tried: Sequence[Any], merges: Sequence[str]) -> Verdict:
     wanted = max(count_needed(worst.part), least if unsure else 0)
     if wanted:
         return Verdict("too few prompts", "", one.method, bound, wanted, reason)
-    return Verdict("separate", "", one.method, bound, 0, reason)
+    return Verdict("separate", "", one.method, bound, 0, reason + _explain_gating(tried))
+
+
+def _explain_gating(tried: Sequence[Any]) -> str:
+    """Return whose prompts prompt-level gating gives to another adapter, as a sentence."""
+    for one in tried:
+        worst = find_worst(one)
+        if one.method == "prompt-level gating" and worst.part < NEEDED:
+            # The adapter alone writes these texts, so another one was active.
+            given = f"{worst.total - worst.right} of {worst.total} prompts of {worst.what}"
+            return f" Prompt-level gating gives {given} to another adapter, which responds more."
+    return ""
 
 
 def _explain(one: Any) -> str:

@@ -4,6 +4,10 @@ Minimise the largest of several divergences, one for each adapter, over coeffici
 A single coefficient is found by interpolating a few points of its line. Several are found by
 sequential quadratic programming on the epigraph: minimise ``t`` such that no divergence exceeds
 ``t``, which is smooth although the largest divergence is not.
+
+A start where ``thm:corner-law`` predicts the minimum, from passes with each adapter on or off, was
+tried and left out. In 15 searches for two ordinary adapters, ten on SmolLM2-135M and five on
+gemma-3-270m, it changed the divergence that is reached by -28% to +53%, and by 0% in the mean.
 """
 
 from collections.abc import Callable, Sequence

@@ -249,7 +249,7 @@ ALL, MOST, SOME = (12, 12), (11, 12), (5, 12)  # at least .825, .712 and .257 wi
         ([("mean", [ALL, SOME], 0.2)], "separate", "", 0),
         # Gates that keep nothing are no reason to take a merge that keeps 5 of 12.
         (
-            [("mean", [ALL, SOME], 0.2), ("per-matrix gating", [ALL, (0, 12)], 9.0)],
+            [("mean", [ALL, SOME], 0.2), ("prompt-level gating", [ALL, (0, 12)], 9.0)],
             "separate",
             "",
             0,
@@ -272,6 +272,8 @@ def test_the_verdict_by_hand(rows, kind, best, prompts):
     found = recommend([tried(*row) for row in rows], ["mean", "sum", "tsv"])
     assert (found.kind, found.best, found.prompts) == (kind, best, prompts)
     assert (found.retained >= NEEDED) == (kind in ("merge", "route"))
+    gated = kind == "separate" and rows[-1][0] == "prompt-level gating"
+    assert ("gating gives 12 of 12 prompts of a1 to another" in found.reason) == gated
 
 
 @pytest.mark.parametrize(("right", "total"), [(0, 5), (1, 1), (9, 12), (12, 12), (57, 60)])

@@ -82,7 +82,7 @@ STUDY = study(
     _part(
         "fact_sets",
         FOUR_MORE,
-        {**FOUR_MORE, "seed": [401, 402], "model": BASES[1:], "rate": [BY_DEPTH]},
+        {**FOUR_MORE, "model": BASES[1:], "rate": [BY_DEPTH]},
     ),
     part(
         "partners",
@@ -90,5 +90,17 @@ STUDY = study(
         (Config(seed=400, method="two stand-ins"),),
         [*grid(Config, **PARTNERS), *grid(Config, **PARTNERS, model=BASES[1:], rate=[2.0])],
     ),
-    minutes=(10, 840),
+    _part(
+        "matched",
+        {"pair": [*PAIRS][1:], "method": [LONG]},
+        {"pair": PAIRS, "method": [LONG], "model": BASES[1:], "rate": [BY_DEPTH]},
+        quick="standard",
+    ),
+    _part(
+        "hop_2_alone",
+        {"pair": [*PAIRS][1:], "method": [HOP_2]},
+        {"pair": PAIRS, "method": [HOP_2], "model": BASES[1:], "rate": [BY_DEPTH]},
+        quick=HOP_2,
+    ),
+    minutes=(10, 960),
 )

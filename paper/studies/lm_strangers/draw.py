@@ -59,6 +59,7 @@ LEVELS: Mapping[str, frozenset[str]] = {
     "S4": frozenset({"settings"}),
     "S4, other trainer": frozenset({"settings", "trainer"}),
     "S5": frozenset({"relations"}),
+    "S2 to S5": frozenset({"templates", "answers", "settings", "relations"}),
     "S6": frozenset({"bridges", "templates", "answers", "settings", "relations"}),
 }
 

@@ -87,7 +87,7 @@ lock: $(UV)  ## write requirements.lock anew from pyproject.toml: the newest rel
 lab: $(STAMP)  ## open JupyterLab on the first notebook
 	$(BIN)/jupyter lab notebooks --LabApp.default_url=/lab/tree/00_start_here.ipynb
 
-handout: $(STAMP)  ## the notebooks without hints, solutions and lecturer's notes: build/handout
+handout: $(STAMP)  ## the notebooks with hints, without solutions and lecturer's notes: build/handout
 	PYTHONPATH=docs $(BIN)/python -m teaching
 
 site: $(STAMP)  ## the docs, course and reference as pages: build/site/docs/index.html, no network

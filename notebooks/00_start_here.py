@@ -134,7 +134,7 @@ from loratheory.theorems.composition import two_read_region
 # of the theorem then tests what you wrote. Two hints and the solution are folded below each
 # exercise. The first hint names the step of the proof to look at. The second hint gives the
 # decisive idea. A note for lecturers is folded at the end of the notebook. The handout for students
-# contains neither hints nor solutions nor notes.
+# contains the hints, but neither solutions nor notes.
 #
 # In the code, every theorem is a Python object with a statement and a test. Here is the statement
 # of the theorem of notebook 02:

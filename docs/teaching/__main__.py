@@ -1,5 +1,6 @@
 """``make handout`` writes what a class gets into ``build/handout``."""
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -7,12 +8,13 @@ from pathlib import Path
 import nbformat
 
 FOLDED = "<details>"  # hints, solutions and notes for lecturers open with it
+HINT = re.compile(r"<details><summary>Hint.*?</details>", re.DOTALL)
 FOLDERS = ("tests/data/persons", "tests/data/mascots", "notebooks/drawings")
 PAGES = ("glossary.md", "teaching.md", "how-to/check_your_method.md", "how-to/train.md")
 
 
 def handout(root: Path, folder: Path) -> None:
-    """Write all notebooks without what is folded, and what they need beside the library."""
+    """Write all notebooks without solutions and notes, and what they need beside the library."""
     shutil.rmtree(folder, ignore_errors=True)
     for name in FOLDERS:
         shutil.copytree(root / name, folder / name.removeprefix("notebooks/"))
@@ -21,11 +23,13 @@ def handout(root: Path, folder: Path) -> None:
         shutil.copy(root / "docs" / name, folder / name)
     for source in sorted((root / "notebooks").glob("*.ipynb")):
         notebook = nbformat.read(source, as_version=4)
-        # Hints with solutions, and notes, are cells of their own.
-        notebook.cells = [cell for cell in notebook.cells if not cell.source.startswith(FOLDED)]
         for cell in notebook.cells:
             # In the handout pages lie beside the notebooks.
             cell.source = cell.source.replace("](../docs/", "](")
+            # Hints share a cell with the solution; notes have one of their own.
+            if cell.source.startswith(FOLDED):
+                cell.source = "\n\n".join(HINT.findall(cell.source))
+        notebook.cells = [cell for cell in notebook.cells if cell.source]
         nbformat.write(notebook, folder / source.name)
 
 

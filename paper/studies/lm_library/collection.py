@@ -16,8 +16,10 @@ from loratheory.pretrained.coefficients import optimise_coefficients
 from loratheory.pretrained.exam import Divergence, join_slopes
 from loratheory.pretrained.methods import METHODS, Method, attach_method
 from loratheory.pretrained.metrics import batch, kl_by_row, measure_drift
+from loratheory.pretrained.train import fit_rate
 from paper.studies._shared import Language
 
+SMOLLM2_RATE = 2e-3  # `fit_rate` of the base for which the library's rates were chosen
 OPENINGS = ("The", "In", "She", "When", "If", "We", "After", "It", "They", "On", "One", "Many")
 """The first words of texts that are drawn from the base."""
 
@@ -26,8 +28,8 @@ OPENINGS = ("The", "In", "She", "When", "If", "We", "After", "It", "They", "On",
 class Stage:
     """A stage of a study: groups of adapters, each measured under several combination methods.
 
-    There are `groups` groups of `size` adapters, drawn at random; a run measures `each` of them.
-    `methods` are names in `loratheory.pretrained.methods.METHODS`, or a number, the coefficient of
+    There are `groups` groups of `size` adapters `among` all, drawn at random; a run measures `each`
+    of them. `methods` are names in `loratheory.pretrained.methods.METHODS`, or a number, the coefficient of
     all adapters in the sum.
     """
 
@@ -35,11 +37,12 @@ class Stage:
     groups: int
     each: int
     methods: tuple[str | float, ...]
+    among: tuple[int, ...] = tuple(range(len(NAMES)))
 
     def group(self, number: int, seed: int) -> tuple[int, ...]:
         """Return the numbers of the adapters in a group, in order."""
         # A permutation of all groups, so that no group occurs twice.
-        every = [*combinations(range(len(NAMES)), self.size)]
+        every = [*combinations(self.among, self.size)]
         rng = np.random.default_rng([seed, 15, self.size])
         return every[int(rng.permutation(len(every))[number])]
 
@@ -90,6 +93,10 @@ class StudiedCollection(Collection):
         super().__init__(model, seed)
         self.self_distilled = self_distilled
         self._alone: dict[int, Any] = {}
+
+    def rate(self, number: int) -> float:
+        """Return the learning rate of a task's adapter, in proportion to what `train` would use."""
+        return super().rate(number) * fit_rate(self.model) / SMOLLM2_RATE
 
     @cached_property
     def self_distillation(self) -> Items:

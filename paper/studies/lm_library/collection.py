@@ -29,8 +29,8 @@ class Stage:
     """A stage of a study: groups of adapters, each measured under several combination methods.
 
     There are `groups` groups of `size` adapters `among` all, drawn at random; a run measures `each`
-    of them. `methods` are names in `loratheory.pretrained.methods.METHODS`, or a number, the coefficient of
-    all adapters in the sum.
+    of them. `methods` are names in `loratheory.pretrained.methods.METHODS`, or a number, the
+    coefficient of all adapters in the sum.
     """
 
     size: int

@@ -7,7 +7,8 @@ from typer import Argument, Option
 
 from loratheory.cli import _shared as out
 
-MODEL = "Also evaluate on SmolLM2-135M-Instruct."
+MODEL = "Also evaluate on a language model."
+BASE = "This language model: a folder or Hugging Face id. Default: SmolLM2-135M-Instruct."
 ALL_PAIRS = "Also evaluate 36 pairs of a hop-1 and a hop-2 adapter."
 MEMORIES = {"hop_1": "first fact", "hop_2": "second fact", "two_hop": "both in one question"}
 SHARES = {
@@ -21,6 +22,7 @@ def evaluate(
     *,
     model: Annotated[bool, Option("--model", help=MODEL)] = False,
     all_pairs: Annotated[bool, Option("--all-pairs", help=ALL_PAIRS)] = False,
+    base: Annotated[str | None, Option(metavar="NAME", help=BASE)] = None,
     json: out.Json = None,
 ) -> None:
     """Evaluate your own combination method on algebraic laws and a small exact model.
@@ -37,7 +39,7 @@ def evaluate(
     from a router. Updates are NumPy `loratheory.lowrank.LowRank` matrices of one module. The file
     `my_rules.py` in docs/how-to/check_your_method.md has an example of each kind.
 
-    `--model` also evaluates the method on SmolLM2-135M-Instruct:
+    `--model` also evaluates the method on a language model, SmolLM2-135M-Instruct or `--base`:
 
     - retention on six different tasks
 
@@ -54,7 +56,7 @@ def evaluate(
 
     Example: `loratheory evaluate my_rules:largest_response --json card.json`
 
-    JSON: an object `rule, form, laws, memories, language`. A law has `name, meaning,
+    JSON: an object `rule, form, laws, memories, base, language`. A law has `name, meaning,
     holds, gap, seed`; the seed reproduces the counterexample. `memories` has `curve` (the lead of
     each answer by `coefficient`) and `starts` (the coefficient from which each answer leads).
     `language` has an object for each method: `rule, drift, cost` and shares of right answers. The
@@ -67,7 +69,8 @@ def evaluate(
     # found before anything is computed, as its name is the likeliest mistake
     method = rule_named(rule)
     with out.stages(unit="step", desc="evaluate") as begin:
-        report = card(method, begin, model=model or all_pairs, all_pairs=all_pairs)
+        asked = model or all_pairs or base is not None
+        report = card(method, begin, model=asked, all_pairs=all_pairs, base=base)
     if out.deliver(json, report):
         _report(report)
 
@@ -88,4 +91,4 @@ def _report(report: Any) -> None:
             if any(map(attrgetter(key), report.language)):
                 columns[name] = lambda mark, key=key: out.format_share(getattr(mark, key))
         columns |= {"drift": "drift", "cost": "cost"}
-        out.show("SmolLM2-135M-Instruct", columns, report.language)
+        out.show(report.base, columns, report.language)

@@ -250,6 +250,7 @@ class Card:
     form: str
     laws: list[Law]
     memories: Survival
+    base: str  # the language model, empty without one
     language: list[Any]  # of `report_card.LanguageMark`
 
 
@@ -259,6 +260,7 @@ def card(
     *,
     model: bool = False,
     all_pairs: bool = False,
+    base: str | None = None,
 ) -> Card:
     """Evaluate a method on laws and exact memories, and on a language model if `model`.
 
@@ -269,10 +271,12 @@ def card(
     progress : callable
         Is called with a line of text before each step.
     model : bool
-        Whether to evaluate on SmolLM2-135M-Instruct, with all known methods. Costs minutes, and
-        the training of the adapters the first time.
+        Whether to evaluate on a language model, with all known methods. Costs minutes, and the
+        training of the adapters the first time.
     all_pairs : bool
         Whether to evaluate all pairs of twelve adapters there, half an hour to train once.
+    base : str, optional
+        The language model, as `load_model` takes it; by default SmolLM2-135M-Instruct.
 
     Raises
     ------
@@ -284,11 +288,12 @@ def card(
     obeyed = laws(rule)
     progress("exact memories")
     memories = survival(rule)
-    marks = []
+    marks, name = [], ""
     if model:
         # only here are torch and transformers needed, which an install without extras lacks
         from loratheory.evaluate.report_card import Exam, known_marks, own_marks
 
-        exam = Exam(all_pairs=all_pairs)
+        exam = Exam(all_pairs=all_pairs, base=base)
+        name = exam.model.name
         marks = [*known_marks(exam, progress), *own_marks(rule, exam, progress)]
-    return Card(rule.name, rule.form, obeyed, memories, marks)
+    return Card(rule.name, rule.form, obeyed, memories, name, marks)

@@ -138,11 +138,12 @@ class Exam:
 
     seed: int = 200
     all_pairs: bool = False
+    base: str | None = None  # as `load_model` takes it
 
     @cached_property
     def model(self) -> Model:
-        """SmolLM2 in bfloat16."""
-        return load_model(None, device="cpu", dtype="bfloat16")
+        """The base in bfloat16."""
+        return load_model(self.base, device="cpu", dtype="bfloat16")
 
     @cached_property
     def tasks(self) -> Collection:

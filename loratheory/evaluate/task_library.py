@@ -16,7 +16,7 @@ import numpy as np
 from loratheory.adapters import Adapter
 from loratheory.evaluate.fact_sets import ANIMALS, FAMOUS, OTHERS, Items, invented, read_data
 from loratheory.pretrained import Model, Training
-from loratheory.pretrained.train import train_once
+from loratheory.pretrained.train import fit_rate, train_once
 
 # The most items of a task in training; the numbers of questions that optimise coefficients and of
 # questions that score; and the number of optimising questions in the few-prompt condition.
@@ -158,6 +158,7 @@ for _name, _row in _DATA["tasks"].items():
     TASKS[_name] = Task(_row["kind"], _DRAWN.get(_name) or _TABLES[_name], *_templates)
 NAMES = tuple(TASKS)
 RATES = (3e-3, 1e-3)
+FITTED = Training.with_stand_ins(1).rate  # `fit_rate` of the base for which they were chosen
 
 
 class Collection:
@@ -185,9 +186,9 @@ class Collection:
 
         Each kind of task has adapters of both rates, so that rate and kind are not confounded.
         """
-        # alternating within a kind and between kinds
+        # Alternating within a kind and between kinds, in proportion to the rate that fits the base.
         kind, place = divmod(number, 3)
-        return RATES[(kind + place) % 2]
+        return RATES[(kind + place) % 2] * fit_rate(self.model) / FITTED
 
     def adapter(self, number: int) -> Adapter:
         """Return the adapter of a task, from the cache or trained in half a minute."""

@@ -10,7 +10,7 @@ def test_a_merge_gets_a_card_in_tables_and_json(run):
     code, out, _ = run("evaluate", "my_rules:half", "--json", "card.json")
     card = json.loads(Path("card.json").read_text())
     assert code == 0
-    parts = {"rule", "form", "laws", "memories", "language"}
+    parts = {"rule", "form", "laws", "memories", "base", "language"}
     assert (set(card), card["language"]) == (parts, [])
     assert card["memories"]["starts"]["two_hop"] == pytest.approx(1.2360679, abs=1e-5)
     assert {law["name"] for law in card["laws"] if not law["holds"]} == {"exact", "idempotent"}

@@ -16,10 +16,8 @@ from loratheory.pretrained.coefficients import optimise_coefficients
 from loratheory.pretrained.exam import Divergence, join_slopes
 from loratheory.pretrained.methods import METHODS, Method, attach_method
 from loratheory.pretrained.metrics import batch, kl_by_row, measure_drift
-from loratheory.pretrained.train import fit_rate
 from paper.studies._shared import Language
 
-SMOLLM2_RATE = 2e-3  # `fit_rate` of the base for which the library's rates were chosen
 OPENINGS = ("The", "In", "She", "When", "If", "We", "After", "It", "They", "On", "One", "Many")
 """The first words of texts that are drawn from the base."""
 
@@ -93,10 +91,6 @@ class StudiedCollection(Collection):
         super().__init__(model, seed)
         self.self_distilled = self_distilled
         self._alone: dict[int, Any] = {}
-
-    def rate(self, number: int) -> float:
-        """Return the learning rate of a task's adapter, in proportion to what `train` would use."""
-        return super().rate(number) * fit_rate(self.model) / SMOLLM2_RATE
 
     @cached_property
     def self_distillation(self) -> Items:

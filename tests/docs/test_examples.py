@@ -5,10 +5,12 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import loratheory as lt
 from loratheory import lowrank
+from loratheory.pretrained.metrics import Share
 
 ROOT = Path(__file__).parents[2]
 FIRST = {
@@ -42,3 +44,12 @@ def test_each_has_an_example_that_runs(package, monkeypatch):
 def test_the_quickstart_runs(monkeypatch):
     monkeypatch.chdir(ROOT)
     assert doctest.testfile(str(ROOT / "docs/quickstart.md"), module_relative=False).failed == 0
+
+
+def test_the_reliability_of_verdicts_is_counted_from_its_table():
+    inside, table = 0, pd.read_csv(ROOT / "docs/how-to/advice_judged.csv")
+    for row in table.itertuples():
+        said = Share.of(row.adapter, row.said_right, row.said_total)
+        inside += said.low - 1e-9 <= row.judged_right / row.judged_total <= said.high + 1e-9
+    page = (ROOT / "docs/how-to/combine.md").read_text()
+    assert f"Of {len(table)} shares that were measured again, {inside} lie in" in page

@@ -25,7 +25,7 @@ ENGINES: dict[str, tuple[str, ...]] = {
 }
 """The commands that can typeset the paper; the first installed command is used."""
 FIXED = {"SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1", "max_print_line": "1000"}
-GENERATED = r"\\(?:measured|within|share|counted|constant|archived|stated|briefly)"
+GENERATED = r"\\(?:measured|within|counted|constant|archived|computed|stated|briefly)"
 NAMED = r"\\(?:ref|label|result|cite[pt]?|citealp|input|includegraphics|url|href|bibliography)"
 LENGTH = r"-?\d*\.?\d+\s*(?:\\(?:line|text|column|paper)\w+|em|ex|cm|mm|pt|in)\b"
 NUMBER = r"\d*\.?\d+\s*(?:\\,|~)?\s*\\%|\d*\.\d+"
@@ -214,12 +214,16 @@ def _page(text: str) -> str:
 
 
 def _table(text: str) -> str:
-    """Convert a table of a results page to LaTeX, in columns of equal width."""
+    """Convert a table of a results page to LaTeX; the first column has a third of the width."""
     rows = [[linked(cell.strip()) for cell in row.split("|")[1:-1]] for row in text.splitlines()]
-    column = rf">{{\raggedright\arraybackslash}}p{{{0.92 / len(rows[0]):.3f}\linewidth}}"
+    others = len(rows[0]) - 1
+    first = max(0.32, 1 / len(rows[0]))
+    widths = (first, *[(1 - first) / others] * others)
+    columns = [rf">{{\raggedright\arraybackslash}}p{{{0.92 * x:.3f}\linewidth}}" for x in widths]
     head, *body = (" & ".join(row) + r" \\" for row in (rows[0], *rows[2:]))
-    small = r"{\par\smallskip\noindent\footnotesize\setlength{\tabcolsep}{3pt}"
-    start = rf"\begin{{tabular}}{{@{{}}*{{{len(rows[0])}}}{{{column}}}@{{}}}}"
+    # No page break between a table and what announces it.
+    small = r"{\par\nopagebreak\smallskip\noindent\footnotesize\setlength{\tabcolsep}{3pt}"
+    start = rf"\begin{{tabular}}{{@{{}}{''.join(columns)}@{{}}}}"
     lines = [small, start, r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]
     return "\n".join([*lines, r"\par\smallskip}"])
 
@@ -230,8 +234,6 @@ def provenance_rows() -> str:
     for name in NAMES:
         parts_of = provenance(name)
         for about in parts_of:
-            # An extended table was run at several commits.
-            commits = dict.fromkeys(str(each["commit"])[:8] for each in about["environments"])
             title = name if len(parts_of) == 1 else f"{name}: {about['part']}"
             cells = [
                 latex(title.replace("_", " ")),
@@ -239,7 +241,6 @@ def provenance_rows() -> str:
                 str(len(about["cells"])),
                 str(sum(cell["rows"] for cell in about["cells"])),
                 f"{about['seconds'] / 60:.1f}",
-                rf"\texttt{{{' '.join(commits)}}}",
                 latex(", ".join(sorted({each["device"] for each in about["environments"]}))),
             ]
             lines.append(" & ".join(cells) + r" \\")

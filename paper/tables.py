@@ -300,7 +300,17 @@ def _score_baseline(rows: pd.DataFrame, query: Query) -> Value:
     return _mean(scores, "score")
 
 
+def percent(share: float) -> str:
+    """Return a share in percent, rounded half up, such as ``98`` for 0.975."""
+    return f"{round_half_up(100 * share):.0f}"
+
+
 def decimal(number: float, digits: int = 2) -> str:
-    """Return a rounded number as text, such as ``.62``."""
-    sign = "-" if round(number, digits) < 0 else ""
-    return sign + f"{abs(number):.{digits}f}".removeprefix("0")
+    """Return a number rounded half up, without its leading zero, such as ``.62``."""
+    return re.sub(r"^(-?)0\.", r"\1.", f"{round_half_up(number, digits):.{digits}f}")
+
+
+def round_half_up(number: float, digits: int = 0) -> float:
+    """Return a number rounded to so many digits, halves towards plus infinity."""
+    # A mean that is half by hand may be stored as a little less.
+    return math.floor(round(number * 10**digits, 6) + 0.5) / 10**digits

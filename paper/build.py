@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loratheory.store import write_whole
-from loratheory.theorems import LABELS, load_theorems, parts
-from paper.appendix import TITLES, appendix, environment_of, latex, linked, scripts
+from loratheory.theorems import LABELS, load_theorems
+from paper.appendix import appendix, latex, linked
 from paper.numbers import latex_numbers, provenance, results, sections
 from paper.studies import NAMES
 from paper.style import drawing, file_bytes
@@ -25,7 +25,7 @@ ENGINES: dict[str, tuple[str, ...]] = {
 }
 """The commands that can typeset the paper; the first installed command is used."""
 FIXED = {"SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1", "max_print_line": "1000"}
-GENERATED = r"\\(?:measured|within|counted|constant|archived|computed|stated|briefly)"
+GENERATED = r"\\(?:measured|within|counted|constant|archived|computed)"
 NAMED = r"\\(?:ref|label|result|cite[pt]?|citealp|input|includegraphics|url|href|bibliography)"
 LENGTH = r"-?\d*\.?\d+\s*(?:\\(?:line|text|column|paper)\w+|em|ex|cm|mm|pt|in)\b"
 NUMBER = r"\d*\.?\d+\s*(?:\\,|~)?\s*\\%|\d*\.\d+"
@@ -97,7 +97,6 @@ def write_sources(paper: Path, folder: Path) -> None:
         "main.tex": source,
         "refs.bib": (paper / "refs.bib").read_text(encoding="utf-8"),
         "numbers.tex": latex_numbers(source),
-        "statements.tex": statements(),
         "theorems.tex": proofs(source),
         "experiments.tex": experiments(re.findall(r"\\paperfigure\{(\w+)\}", source)),
         "predictions.tex": predictions(),
@@ -142,24 +141,6 @@ def proofs(source: str) -> str:
         lambda start: rf"\setcounter{{theorem}}{{{order.index(start[1])}}}",
         appendix(load_theorems()),
     )
-
-
-def statements() -> str:
-    r"""Define ``\stated{thm:…}`` and ``\briefly{thm:…}``: statements without proof.
-
-    The first has the precise statement if it exists, the second the statement in words.
-    """
-    lines = []
-    for theorem in load_theorems():
-        text = parts(theorem.document)
-        kind = environment_of(theorem)
-        title = TITLES.get(kind, kind.capitalize())
-        head = rf"\statement{{{title}}}{{{theorem.label}}}{{{latex(text['Title'])}}}"
-        words = latex(scripts(text["Statement"]))
-        precisely = linked(text["Precisely"]) or words
-        lines.append(rf"\generated{{stated}}{{{theorem.label}}}{{{head}{{{precisely}}}}}")
-        lines.append(rf"\generated{{briefly}}{{{theorem.label}}}{{{head}{{{words}}}}}")
-    return "\n".join(lines) + "\n"
 
 
 def experiments(shown: Sequence[str]) -> str:

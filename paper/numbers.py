@@ -3,11 +3,11 @@ r"""Look up numbers in stored tables, for the paper's text and for the studies' 
 In ``main.tex`` ``\measured{QUERY}`` is a number, ``\within{QUERY}`` a number with its interval
 (both may be a paired difference, ``{… minus …}``), ``\counted{…}`` a count and ``\constant{…}`` a
 constant of a theorem. A command with arguments whose body has queries is a row of a table: its
-queries are those of its calls. In ``results.md`` ``{QUERY}`` is a number,
+queries are those of its calls. In ``results.md`` ``{QUERY}`` or ``{number QUERY}`` is a number,
 ``{percent QUERY}`` a percentage, ``{… minus …}`` a difference and ``{… over …}`` a ratio; a query
-reads the part that its section is named after. ``{number QUERY}`` is written with its leading zero,
-``{within QUERY}`` is a percentage with its interval, and ``{points … minus …}`` is a difference of
-shares in points. A line ``[main]: rank=8; modules=mlp`` abbreviates conditions that queries share.
+reads the part that its section is named after. ``{within QUERY}`` is a percentage with its
+interval, and ``{points … minus …}`` is a difference of shares in points. A line ``[main]: rank=8;
+modules=mlp`` abbreviates conditions that queries share.
 """
 
 import json
@@ -29,7 +29,6 @@ from paper.tables import (
     one_line,
     parse_query,
     percent,
-    round_half_up,
     value,
 )
 
@@ -58,12 +57,8 @@ def latex_numbers(source: str, folder: Path = STUDIES) -> str:
     for kind, query in MACRO.findall(_fill_rows(text)):
         # Abbreviations of conditions are spelt out, as TeX does it.
         key = one_line(re.sub(r"\\(\w+)", lambda name: short.get(name[1], name[0]), query))
-        if kind == "constant":
-            shown = _constant(key)
-        elif kind == "counted":
-            shown = str(_counted(key, folder))
-        else:
-            shown = _measured(kind, key, folder)
+        read = kind in ("measured", "within")
+        shown = _measured(kind, key, folder) if read else _counted(key, folder)
         lines.add(rf"\generated{{{kind}}}{{{key}}}{{{shown}}}")
     return "\n".join(sorted(lines)) + "\n"
 
@@ -96,37 +91,31 @@ def _measured(kind: str, key: str, folder: Path) -> str:
 
 def _latex(number: float) -> str:
     """Return a number in percent and as a decimal, of which the text chooses one."""
-    both = f"{{{percent(number)}}}{{{round_half_up(number, 2):.2f}}}"
-    return both.replace("-", "$-$")
+    return f"{{{percent(number)}}}{{{decimal(number)}}}".replace("-", "$-$")
 
 
-def _constant(key: str) -> str:
-    constants = {"confidence": r"95\%", "two hops": f"{threshold(2):.3f}"}
-    if key not in constants:
-        message = f"there is no constant {key!r}: choose {', '.join(constants)}"
-        raise QueryError(message)
-    return constants[key]
-
-
-def _counted(key: str, folder: Path) -> int:
+def _counted(key: str, folder: Path) -> str:
+    """Return a count or a constant."""
     kind, _, name = key.partition(": ")
-    parts = provenance(name, folder) if name else [p for s in NAMES for p in provenance(s, folder)]
-    if kind == "bases":
-        return len(set().union(*(part["seeds"] for part in parts)))
-    if kind == "core hours":
-        return round(sum(part["seconds"] for part in parts) / 3600)
-    if kind == "experiments":
-        return len(NAMES)
-    if kind == "theorems":
-        return len(LABELS)
-    if kind == "proved":
-        return sum(theorem.status == "proved" for theorem in load_theorems())
-    if kind == "own":
-        return sum(theorem.source.startswith("own") for theorem in load_theorems())
-    message = (
-        f"{key!r} is not counted: choose bases, core hours, experiments, theorems, proved, own"
-    )
-    raise QueryError(message)
+
+    def _read_parts() -> list[dict[str, Any]]:
+        names = [name] if name else NAMES
+        return [part for each in names for part in provenance(each, folder)]
+
+    found: dict[str, Callable[[], object]] = {
+        "bases": lambda: len(set().union(*(part["seeds"] for part in _read_parts()))),
+        "core hours": lambda: round(sum(part["seconds"] for part in _read_parts()) / 3600),
+        "experiments": lambda: len(NAMES),
+        "theorems": lambda: len(LABELS),
+        "proved": lambda: sum(each.status == "proved" for each in load_theorems()),
+        "own": lambda: sum(each.source.startswith("own") for each in load_theorems()),
+        "confidence": lambda: r"95\%",
+        "two hops": lambda: decimal(threshold(2), 3),
+    }
+    if kind not in found:
+        message = f"there is no constant and no count {key!r}: choose {', '.join(found)}"
+        raise QueryError(message)
+    return str(found[kind]())
 
 
 def sections(text: str) -> dict[str, str]:
@@ -192,5 +181,4 @@ def _in_form(text: str, evaluate: Callable[[str], Value]) -> str:
         return percent(number) + "%" * (form == "percent")
     if one.startswith("count ") and not two:
         return f"{number:.0f}"
-    # Only the form `number` is written with its leading zero.
-    return f"{round_half_up(number, 2):.2f}" if form == "number" else decimal(number)
+    return decimal(number)

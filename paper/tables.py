@@ -301,16 +301,12 @@ def _score_baseline(rows: pd.DataFrame, query: Query) -> Value:
 
 
 def percent(share: float) -> str:
-    """Return a share in percent, rounded half up, such as ``98`` for 0.975."""
-    return f"{round_half_up(100 * share):.0f}"
+    """Return a share in percent, such as ``98`` for 0.975."""
+    return decimal(100 * share, 0)
 
 
 def decimal(number: float, digits: int = 2) -> str:
-    """Return a number rounded half up, without its leading zero, such as ``.62``."""
-    return re.sub(r"^(-?)0\.", r"\1.", f"{round_half_up(number, digits):.{digits}f}")
-
-
-def round_half_up(number: float, digits: int = 0) -> float:
-    """Return a number rounded to so many digits, halves towards plus infinity."""
+    """Return a number with so many digits, rounded half up."""
     # A mean that is half by hand may be stored as a little less.
-    return math.floor(round(number * 10**digits, 6) + 0.5) / 10**digits
+    rounded = math.floor(round(number * 10**digits, 6) + 0.5) / 10**digits
+    return f"{rounded:.{digits}f}"

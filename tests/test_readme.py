@@ -119,10 +119,7 @@ def test_the_promise_was_too_careful_as_often_as_the_pages_say():
     means = means[["two_hop", "promise_1", "promise_2"]].mean()
     gaps = np.ravel(means[["two_hop"]].to_numpy() - means[["promise_1", "promise_2"]].to_numpy())
     assert (len(gaps), (gaps < 0).sum(), round(100 * gaps.mean())) == (32, 2, 30)
-    for text in (
-        TRAIN,
-        (ROOT / "paper/studies/lm_strangers/results.md").read_text(),
-    ):
+    for text in (TRAIN, (ROOT / "paper/studies/lm_strangers/results.md").read_text()):
         words = " ".join(text.split())
         assert re.search(r"[Oo]f (the )?32 adapters .* two d(o|id)", words)
         assert re.search(r"average they answer(ed)? 30 points more", words)

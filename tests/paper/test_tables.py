@@ -112,9 +112,9 @@ def test_text_is_filled_by_its_own_table(folder):
     found = sections(page)
     assert list(found) == ["", "one"]
     filled = fill_queries(found["one"], "toy/one", folder)
-    assert filled == "It has .25 of 4."
+    assert filled == "It has 0.25 of 4."
     assert fill_queries("{percent right; rule=sum}", "toy/one", folder) == "25%"
-    assert fill_queries("{right minus right; rule=sum}", "toy/one", folder) == ".25"
+    assert fill_queries("{right minus right; rule=sum}", "toy/one", folder) == "0.25"
     assert fill_queries("{points right minus right; rule=sum}", "toy/one", folder) == "25"
     assert fill_queries("{number right; rule=sum}", "toy/one", folder) == "0.25"
     within = fill_queries("{within right; rule=sum}", "toy/one", folder)
@@ -132,7 +132,7 @@ def test_latex_numbers_by_hand(folder):
     lines = latex_numbers(source, folder).splitlines()
     for column, found in (("right", r"\found{25}{0.25}"), ("share", r"\found{63}{0.63}")):
         assert rf"\generated{{measured}}{{toy/one: {column}; rule=sum}}{{{found}}}" in lines
-    assert (percent(0.325), decimal(-0.125), decimal(10)) == ("33", "-.12", "10.00")
+    assert (percent(0.325), decimal(-0.125), decimal(10)) == ("33", "-0.12", "10.00")
     assert r"\generated{constant}{two hops}{0.618}" in lines
     assert len(lines) == 5
     with pytest.raises(QueryError, match="no constant"):

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loratheory.store import write_whole
-from loratheory.theorems import LABELS, load_theorems, parts
-from paper.appendix import TITLES, appendix, environment_of, latex, linked, scripts
+from loratheory.theorems import LABELS, load_theorems
+from paper.appendix import appendix, latex, linked
 from paper.numbers import latex_numbers, provenance, results, sections
 from paper.studies import NAMES
 from paper.style import drawing, file_bytes
@@ -25,7 +25,7 @@ ENGINES: dict[str, tuple[str, ...]] = {
 }
 """The commands that can typeset the paper; the first installed command is used."""
 FIXED = {"SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1", "max_print_line": "1000"}
-GENERATED = r"\\(?:measured|within|share|counted|constant|archived|stated|briefly)"
+GENERATED = r"\\(?:measured|within|counted|constant|archived|computed)"
 NAMED = r"\\(?:ref|label|result|cite[pt]?|citealp|input|includegraphics|url|href|bibliography)"
 LENGTH = r"-?\d*\.?\d+\s*(?:\\(?:line|text|column|paper)\w+|em|ex|cm|mm|pt|in)\b"
 NUMBER = r"\d*\.?\d+\s*(?:\\,|~)?\s*\\%|\d*\.\d+"
@@ -97,7 +97,6 @@ def write_sources(paper: Path, folder: Path) -> None:
         "main.tex": source,
         "refs.bib": (paper / "refs.bib").read_text(encoding="utf-8"),
         "numbers.tex": latex_numbers(source),
-        "statements.tex": statements(),
         "theorems.tex": proofs(source),
         "experiments.tex": experiments(re.findall(r"\\paperfigure\{(\w+)\}", source)),
         "predictions.tex": predictions(),
@@ -142,24 +141,6 @@ def proofs(source: str) -> str:
         lambda start: rf"\setcounter{{theorem}}{{{order.index(start[1])}}}",
         appendix(load_theorems()),
     )
-
-
-def statements() -> str:
-    r"""Define ``\stated{thm:…}`` and ``\briefly{thm:…}``: statements without proof.
-
-    The first has the precise statement if it exists, the second the statement in words.
-    """
-    lines = []
-    for theorem in load_theorems():
-        text = parts(theorem.document)
-        kind = environment_of(theorem)
-        title = TITLES.get(kind, kind.capitalize())
-        head = rf"\statement{{{title}}}{{{theorem.label}}}{{{latex(text['Title'])}}}"
-        words = latex(scripts(text["Statement"]))
-        precisely = linked(text["Precisely"]) or words
-        lines.append(rf"\generated{{stated}}{{{theorem.label}}}{{{head}{{{precisely}}}}}")
-        lines.append(rf"\generated{{briefly}}{{{theorem.label}}}{{{head}{{{words}}}}}")
-    return "\n".join(lines) + "\n"
 
 
 def experiments(shown: Sequence[str]) -> str:
@@ -214,12 +195,16 @@ def _page(text: str) -> str:
 
 
 def _table(text: str) -> str:
-    """Convert a table of a results page to LaTeX, in columns of equal width."""
+    """Convert a table of a results page to LaTeX; the first column has a third of the width."""
     rows = [[linked(cell.strip()) for cell in row.split("|")[1:-1]] for row in text.splitlines()]
-    column = rf">{{\raggedright\arraybackslash}}p{{{0.92 / len(rows[0]):.3f}\linewidth}}"
+    others = len(rows[0]) - 1
+    first = max(0.32, 1 / len(rows[0]))
+    widths = (first, *[(1 - first) / others] * others)
+    columns = [rf">{{\raggedright\arraybackslash}}p{{{0.92 * x:.3f}\linewidth}}" for x in widths]
     head, *body = (" & ".join(row) + r" \\" for row in (rows[0], *rows[2:]))
-    small = r"{\par\smallskip\noindent\footnotesize\setlength{\tabcolsep}{3pt}"
-    start = rf"\begin{{tabular}}{{@{{}}*{{{len(rows[0])}}}{{{column}}}@{{}}}}"
+    # No page break between a table and what announces it.
+    small = r"{\par\nopagebreak\smallskip\noindent\footnotesize\setlength{\tabcolsep}{3pt}"
+    start = rf"\begin{{tabular}}{{@{{}}{''.join(columns)}@{{}}}}"
     lines = [small, start, r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]
     return "\n".join([*lines, r"\par\smallskip}"])
 
@@ -230,8 +215,6 @@ def provenance_rows() -> str:
     for name in NAMES:
         parts_of = provenance(name)
         for about in parts_of:
-            # An extended table was run at several commits.
-            commits = dict.fromkeys(str(each["commit"])[:8] for each in about["environments"])
             title = name if len(parts_of) == 1 else f"{name}: {about['part']}"
             cells = [
                 latex(title.replace("_", " ")),
@@ -239,7 +222,6 @@ def provenance_rows() -> str:
                 str(len(about["cells"])),
                 str(sum(cell["rows"] for cell in about["cells"])),
                 f"{about['seconds'] / 60:.1f}",
-                rf"\texttt{{{' '.join(commits)}}}",
                 latex(", ".join(sorted({each["device"] for each in about["environments"]}))),
             ]
             lines.append(" & ".join(cells) + r" \\")

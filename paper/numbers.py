@@ -1,12 +1,13 @@
 r"""Look up numbers in stored tables, for the paper's text and for the studies' results pages.
 
 In ``main.tex`` ``\measured{QUERY}`` is a number, ``\within{QUERY}`` a number with its interval
-(both may be a paired difference, ``{… minus …}``), ``\share{QUERY}`` a percentage, ``\counted{…}``
-a count and ``\constant{…}`` a constant of a theorem. In ``results.md`` ``{QUERY}`` is a number,
+(both may be a paired difference, ``{… minus …}``), ``\counted{…}`` a count and ``\constant{…}`` a
+constant of a theorem. A command with arguments whose body has queries is a row of a table: its
+queries are those of its calls. In ``results.md`` ``{QUERY}`` or ``{number QUERY}`` is a number,
 ``{percent QUERY}`` a percentage, ``{… minus …}`` a difference and ``{… over …}`` a ratio; a query
-reads the part that its section is named after. ``{number QUERY}`` is written with its leading zero,
-``{within QUERY}`` is a percentage with its interval, and ``{points … minus …}`` is a difference of
-shares in points. A line ``[main]: rank=8; modules=mlp`` abbreviates conditions that queries share.
+reads the part that its section is named after. ``{within QUERY}`` is a percentage with its
+interval, and ``{points … minus …}`` is a difference of shares in points. A line ``[main]: rank=8;
+modules=mlp`` abbreviates conditions that queries share.
 """
 
 import json
@@ -19,9 +20,20 @@ from typing import Any
 from loratheory.theorems import LABELS, load_theorems
 from loratheory.theorems.composition.two_read_region import threshold
 from paper.studies import NAMES
-from paper.tables import STUDIES, QueryError, Value, decimal, look_up, one_line, parse_query, value
+from paper.tables import (
+    STUDIES,
+    QueryError,
+    Value,
+    decimal,
+    look_up,
+    one_line,
+    parse_query,
+    percent,
+    value,
+)
 
-MACRO = re.compile(r"\\(measured|within|share|counted|constant)\{([^}]*)\}")
+MACRO = re.compile(r"\\(measured|within|counted|constant)\{([^}]*)\}")
+ROW = re.compile(r"\\newcommand\{\\(\w+)\}\[\d\]\{\n(.*?)\n\}", flags=re.S)
 SHORT = re.compile(r"^\[(\w+)\]: (.+)$", flags=re.M)
 FORM = r"(?:(number|percent|points|within) )?(.+)"
 
@@ -42,60 +54,68 @@ def latex_numbers(source: str, folder: Path = STUDIES) -> str:
     text = re.sub(r"(?<!\\)%[^\n]*", "", source)
     short = dict(re.findall(r"\\newcommand\{\\(\w+)\}\{(\w+=[^{}]*)\}", text))
     lines = set()
-    for kind, query in MACRO.findall(text):
+    for kind, query in MACRO.findall(_fill_rows(text)):
         # Abbreviations of conditions are spelt out, as TeX does it.
         key = one_line(re.sub(r"\\(\w+)", lambda name: short.get(name[1], name[0]), query))
-        if kind == "constant":
-            shown = _constant(key)
-        elif kind == "counted":
-            shown = str(_counted(key, folder))
-        else:
-            shown = _measured(kind, key, folder)
+        read = kind in ("measured", "within")
+        shown = _measured(kind, key, folder) if read else _counted(key, folder)
         lines.add(rf"\generated{{{kind}}}{{{key}}}{{{shown}}}")
     return "\n".join(sorted(lines)) + "\n"
+
+
+def _fill_rows(text: str) -> str:
+    """Replace the calls of a document's rows by the rows' bodies."""
+    rows = ROW.findall(text)
+    text = ROW.sub("", text)
+    for name, body in rows:
+        for call in re.findall(rf"\\{name}((?:\{{[^{{}}]*\}})+)", text):
+            made = body
+            for place, argument in enumerate(re.findall(r"\{([^{}]*)\}", call), 1):
+                made = made.replace(f"#{place}", argument)
+            text += made
+    return text
 
 
 def _measured(kind: str, key: str, folder: Path) -> str:
     number = look_up(key, folder=folder)
     if key.startswith("count "):
         return f"{number.middle:.0f}"
-    if kind == "share":
-        return rf"{100 * number.middle:.0f}\,\%"
+    shown = rf"\found{_latex(number.middle)}"
     if kind == "measured":
-        return _latex(number.middle)
+        return shown
     if math.isnan(number.low):
         message = rf"{key} has no interval: use \measured"
         raise QueryError(message)
-    return rf"{_latex(number.middle)} \interval{{{_latex(number.low)}}}{{{_latex(number.high)}}}"
+    return rf"{shown}\ends{_latex(number.low)}{_latex(number.high)}"
 
 
-def _latex(number: float, digits: int = 2) -> str:
-    return decimal(number, digits).replace("-", "$-$")
+def _latex(number: float) -> str:
+    """Return a number in percent and as a decimal, of which the text chooses one."""
+    return f"{{{percent(number)}}}{{{decimal(number)}}}".replace("-", "$-$")
 
 
-def _constant(key: str) -> str:
-    constants = {"confidence": r"95\,\%", "two hops": _latex(threshold(2), 3)}
-    if key not in constants:
-        message = f"there is no constant {key!r}: choose {', '.join(constants)}"
-        raise QueryError(message)
-    return constants[key]
-
-
-def _counted(key: str, folder: Path) -> int:
+def _counted(key: str, folder: Path) -> str:
+    """Return a count or a constant."""
     kind, _, name = key.partition(": ")
-    parts = provenance(name, folder) if name else [p for s in NAMES for p in provenance(s, folder)]
-    if kind == "bases":
-        return len(set().union(*(part["seeds"] for part in parts)))
-    if kind == "core hours":
-        return round(sum(part["seconds"] for part in parts) / 3600)
-    if kind == "experiments":
-        return len(NAMES)
-    if kind == "theorems":
-        return len(LABELS)
-    if kind == "proved":
-        return sum(theorem.status == "proved" for theorem in load_theorems())
-    message = f"{key!r} cannot be counted: choose bases, core hours, experiments, theorems, proved"
-    raise QueryError(message)
+
+    def _read_parts() -> list[dict[str, Any]]:
+        names = [name] if name else NAMES
+        return [part for each in names for part in provenance(each, folder)]
+
+    found: dict[str, Callable[[], object]] = {
+        "bases": lambda: len(set().union(*(part["seeds"] for part in _read_parts()))),
+        "core hours": lambda: round(sum(part["seconds"] for part in _read_parts()) / 3600),
+        "experiments": lambda: len(NAMES),
+        "theorems": lambda: len(LABELS),
+        "proved": lambda: sum(each.status == "proved" for each in load_theorems()),
+        "own": lambda: sum(each.source.startswith("own") for each in load_theorems()),
+        "confidence": lambda: r"95\%",
+        "two hops": lambda: decimal(threshold(2), 3),
+    }
+    if kind not in found:
+        message = f"there is no constant and no count {key!r}: choose {', '.join(found)}"
+        raise QueryError(message)
+    return str(found[kind]())
 
 
 def sections(text: str) -> dict[str, str]:
@@ -155,12 +175,10 @@ def _in_form(text: str, evaluate: Callable[[str], Value]) -> str:
     if math.isnan(number):
         message = "the result is not a number"
         raise QueryError(message)
-    percent = f"{100 * number:.0f}"
     if form == "within":
-        return f"{percent}% [{100 * first.low:.0f}, {100 * first.high:.0f}]"
+        return f"{percent(number)}% [{percent(first.low)}, {percent(first.high)}]"
     if form in ("percent", "points"):
-        return percent + "%" * (form == "percent")
+        return percent(number) + "%" * (form == "percent")
     if one.startswith("count ") and not two:
         return f"{number:.0f}"
-    # Only the form `number` is written with its leading zero.
-    return f"{round(number, 2) + 0.0:.2f}" if form == "number" else decimal(number)
+    return decimal(number)

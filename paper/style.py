@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Figure
 
 from loratheory.store import write_whole
-from paper.tables import STUDIES, over_bases
+from paper.tables import STUDIES, decimal, over_bases
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish; markers differ in grey.
 INK, GREY, BLUE, SKY = "#1a1a1a", "#777777", "#0072B2", "#56B4E9"
@@ -137,7 +137,7 @@ def chance(axes: Axes, value: float, *, across: bool = False) -> None:
 
 def percent(rows: pd.DataFrame, column: str) -> str:
     """Return the mean over bases of a share, in integer percent, such as ``53%``."""
-    return f"{over_bases(rows, column)[0]:.0%}"
+    return decimal(100 * over_bases(rows, column)[0], 0) + "%"
 
 
 def by(rows: pd.DataFrame, column: str, names: Mapping[Any, str]) -> dict[str, pd.DataFrame]:

@@ -300,7 +300,13 @@ def _score_baseline(rows: pd.DataFrame, query: Query) -> Value:
     return _mean(scores, "score")
 
 
+def percent(share: float) -> str:
+    """Return a share in percent, such as ``98`` for 0.975."""
+    return decimal(100 * share, 0)
+
+
 def decimal(number: float, digits: int = 2) -> str:
-    """Return a rounded number as text, such as ``.62``."""
-    sign = "-" if round(number, digits) < 0 else ""
-    return sign + f"{abs(number):.{digits}f}".removeprefix("0")
+    """Return a number with so many digits, rounded half up."""
+    # A mean that is half by hand may be stored as a little less.
+    rounded = math.floor(round(number * 10**digits, 6) + 0.5) / 10**digits
+    return f"{rounded:.{digits}f}"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from paper.tables import parse_query, read_table, value
+from paper.tables import parse_query, percent, read_table, value
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,65 +33,51 @@ PAIRS = {
     "people, pets, instruments": "pet, instrument",
     "people, professions, fruits": "trade, fruit",
 }
+TRAIN = PAGES["how-to/train"]
 ON_SMALL, ON_GEMMA = "base=SmolLM2-135M-Instruct", "base=gemma-3-270m"
+FRESH, STANDARD, HOP_2 = "fresh stand-ins", "standard, 180 steps", "fresh stand-ins, hop 2"
 
 
-def shown(query):
-    """Return a mean as the README writes it."""
-    return f"{100 * value(parse_query(f'{query}; rule=sum; level=S0')).middle:.0f}%"
+def shown(query, mode="", level="S0"):
+    """Return a mean, or the `mode` of means, as the pages write it."""
+    text = f"{mode} lm_strangers/{query}; rule=sum; level={level}"
+    return f"{percent(value(parse_query(text)).middle)}%"
 
 
-@pytest.mark.parametrize("row", PAIRS)
-def test_what_was_found_is_in_the_stored_tables(row):
-    [line] = [line for line in PAGES["index"].splitlines() if line.startswith(f"| {row}")]
-    pair = PAIRS[row]
+def cells(text, row):
+    """Return the cells of the one row of a table that begins so."""
+    [line] = [line for line in text.splitlines() if line.startswith(f"| {row}")]
+    return [cell.strip(" *") for cell in line.split("|")[1:-1]]
+
+
+@pytest.mark.parametrize(("row", "pair"), PAIRS.items())
+def test_what_was_found_is_in_the_stored_tables(row, pair):
     part = "levels" if pair == "birth, mascot" else "pairs"
-    fresh = f"lm_strangers/fresh: two_hop; pair={pair}; method=fresh stand-ins"
     expected = [
-        shown(f"lm_strangers/{part}: two_hop; pair={pair}; method=standard"),
-        shown(f"{fresh}; {ON_SMALL}"),
-        shown(f"lm_strangers/fresh: two_hop; pair={pair}; method=standard; {ON_GEMMA}"),
-        shown(f"lm_strangers/rule_by_depth: two_hop; pair={pair}"),
+        shown(f"{part}: two_hop; pair={pair}; method=standard"),
+        shown(f"fresh: two_hop; pair={pair}; method={FRESH}; {ON_SMALL}"),
+        shown(f"fresh: two_hop; pair={pair}; method=standard; {ON_GEMMA}"),
+        shown(f"rule_by_depth: two_hop; pair={pair}"),
     ]
-    assert [cell.strip(" *") for cell in line.split("|")[2:6]] == expected
+    assert cells(PAGES["index"], row)[1:] == expected
 
 
-MEANS = {
-    "stand-in training, SmolLM2": f"fresh: X; {ON_SMALL}; method=fresh stand-ins",
-    "stand-in training, gemma": "rule_by_depth: X",
-    "standard training, SmolLM2": "pairs: X; method=standard",
-    "standard training, gemma": f"fresh: X; {ON_GEMMA}; method=standard",
-}
-FIRST = "levels: X; method=standard"  # of the first pair, which the part with the others lacks
+@pytest.mark.parametrize("base", [ON_SMALL, ON_GEMMA])
+@pytest.mark.parametrize("method", [FRESH, STANDARD])
+def test_the_first_table_has_means_over_the_fact_sets_with_equal_steps(method, base):
+    row = f"{'stand-in' if method == FRESH else 'standard'} training, {base[5:].split('-')[0]}"
+    where, columns = f"method={method}; {base}", ("hop_1", "hop_2", "two_hop")
+    expected = [shown(f"fact_sets: {column}; {where}") for column in columns]
+    assert cells(README, row)[1:] == expected
 
 
-def means(row, column):
-    """Return the means of each pair of relations."""
-    asked = [f"{MEANS[row]}; pair={pair}" for pair in PAIRS.values()]
-    asked[0] = f"{FIRST}; pair=birth, mascot" if "pairs:" in asked[0] else asked[0]
-    form = "lm_strangers/{}; rule=sum; level=S0"
-    return [value(parse_query(form.format(q.replace("X", column)))).middle for q in asked]
+def test_the_ranges_over_the_pairs_are_in_the_stored_tables():
+    parts = f"fresh: two_hop by pair; method={FRESH}; {ON_SMALL}", "rule_by_depth: two_hop by pair"
+    ends = [shown(part, end) for part in parts for end in ("least", "most")]
+    text = "the sum answers {} to {} (SmolLM2) and {} to {} (gemma)"
+    assert text.format(*ends) in " ".join(README.split())
 
 
-def test_the_first_table_has_means_over_the_pairs_and_the_limits_their_drifts():
-    for row in MEANS:
-        [line] = [line for line in README.splitlines() if line.startswith(f"| {row}")]
-        found = [f"{np.mean(means(row, c)):.0%}" for c in ("hop_1", "hop_2", "two_hop")]
-        assert [cell.strip(" *") for cell in line.split("|")[2:5]] == found
-    drifts = {row: means(row, "drift") for row in MEANS}
-    for kind, text in (("stand-in", "model by {} to {} nats"), ("standard", "by {} to {} after")):
-        both = [x for row in MEANS if row.startswith(kind) for x in drifts[row]]
-        assert text.format(f"{min(both):.0f}", f"{max(both):.0f}") in " ".join(README.split())
-    longer = shown("lm_strangers/rivals: two_hop; method=standard, 180 steps")
-    assert f"with 180 the sum answers {longer}" in " ".join(README.split())
-    ends = [
-        shown(f"{end} lm_strangers/fact_sets: two_hop by seed; method={FRESH}; {ON_SMALL}")
-        for end in ("least", "most")
-    ]
-    assert f"it answers {' to '.join(ends)} after stand-in training" in " ".join(README.split())
-
-
-FRESH, HOP_2 = "fresh stand-ins", "fresh stand-ins, hop 2"
 # A row's parts on both bases, if it was measured there, its training and its level.
 WAYS = {
     "fresh stand-ins | fresh stand-ins": ("fresh", "twice_the_rate", FRESH, "S0"),
@@ -99,26 +85,21 @@ WAYS = {
     "standard training | fresh": ("rivals", "one_side", HOP_2, "S0"),
     "fresh stand-ins | standard training of": ("rivals", "", "fresh stand-ins, late layers", "S0"),
     "fresh stand-ins | standard training |": ("rivals", "", "fresh stand-ins, hop 1", "S0"),
-    "standard training | standard": ("rivals", "gemma_levels", "standard, 180 steps", "S0"),
+    "standard training | standard": ("rivals", "gemma_levels", STANDARD, "S0"),
 }
 APART = ("nothing", "half", "prompt", "answers", "rank", "relations", "all of these")  # S0 to S6
 
 
 def of(part, base, method, level, column="two_hop"):
-    """Return an accuracy as the page writes it."""
-    where = f"{column}; method={method}; level={level}; pair=birth, mascot; rule=sum; {base}"
-    return f"{value(parse_query(f'lm_strangers/{part}: {where}')).middle:.0%}" if part else "–"
-
-
-def shown_in(row):
-    [line] = [line for line in PAGES["how-to/train"].splitlines() if line.startswith(f"| {row}")]
-    return [cell.strip(" *") for cell in line.split("|")[1:-1]]
+    """Return an accuracy of the first pair, or a dash where it was not measured."""
+    where = f"{column}; method={method}; pair=birth, mascot; {base}"
+    return shown(f"{part}: {where}", level=level) if part else "–"
 
 
 def test_who_has_to_train_how_is_in_the_stored_tables():
     for row, (small, gemma, *which) in WAYS.items():
         found = [of(small, ON_SMALL, *which), of(small, ON_SMALL, *which, "hop_1")]
-        assert shown_in(row)[2:] == [*found, of(gemma, ON_GEMMA, *which)]
+        assert cells(TRAIN, row)[2:] == [*found, of(gemma, ON_GEMMA, *which)]
     for number, row in enumerate(APART):
         level, first = f"S{number}", number == 0
         found = [
@@ -127,7 +108,7 @@ def test_who_has_to_train_how_is_in_the_stored_tables():
             of("twice_the_rate" if first else "gemma_levels", ON_GEMMA, FRESH, level),
             of("one_side", ON_GEMMA, HOP_2, level),
         ]
-        assert shown_in(row)[1:] == found
+        assert cells(TRAIN, row)[1:] == found
 
 
 def test_the_promise_was_too_careful_as_often_as_the_pages_say():
@@ -138,10 +119,7 @@ def test_the_promise_was_too_careful_as_often_as_the_pages_say():
     means = means[["two_hop", "promise_1", "promise_2"]].mean()
     gaps = np.ravel(means[["two_hop"]].to_numpy() - means[["promise_1", "promise_2"]].to_numpy())
     assert (len(gaps), (gaps < 0).sum(), round(100 * gaps.mean())) == (32, 2, 30)
-    for text in (
-        PAGES["how-to/train"],
-        (ROOT / "paper/studies/lm_strangers/results.md").read_text(),
-    ):
+    for text in (TRAIN, (ROOT / "paper/studies/lm_strangers/results.md").read_text()):
         words = " ".join(text.split())
         assert re.search(r"[Oo]f (the )?32 adapters .* two d(o|id)", words)
         assert re.search(r"average they answer(ed)? 30 points more", words)

@@ -15,7 +15,7 @@ from loratheory.pretrained import attach, next_token_logits
 from loratheory.pretrained.corners import Corners, measure_corners
 from paper.studies._shared.language import layer_split
 from paper.studies.lm_corners import cut, predict
-from paper.tables import STUDIES, read_table
+from paper.tables import STUDIES, parse_query, percent, read_table, select
 
 PROMPTS = ["one two", "three", "the country of"]
 
@@ -138,14 +138,29 @@ def test_slopes_are_changes_of_a_lead_over_distance_between_different_answers():
     assert found == pytest.approx(np.median(changes))
 
 
-def test_the_page_has_the_medians_and_areas_of_the_table():
+def area(measure, right):
+    """Return the area under the ROC curve of a measure that should be larger where not right."""
+    wrong = ~right.astype(bool)
+    larger = mannwhitneyu(measure[wrong], measure[~wrong])
+    return larger.statistic / (wrong.sum() * (~wrong).sum())
+
+
+def test_the_page_and_the_paper_have_the_areas_of_the_tables():
     page = (STUDIES / "lm_corners/results.md").read_text(encoding="utf-8")
-    for (method, base), rows in read_table("lm_corners/cut").groupby(["method", "base"]):
-        # Where a training state is answered wrongly, no state counts as near.
-        far = (rows["distance"] * rows["slope"] / rows["lead"]).where(rows["lead"] > 0, np.inf)
-        wrong, name = rows["right"] == 0, f"{method}, {base.split('-')[0]}"
-        [line] = re.findall(rf"^\| {name} \| .*", page, flags=re.M)
-        for cell, measure in zip(line.split("|")[4:6], (far, rows["distance"]), strict=True):
-            area = mannwhitneyu(measure[wrong], measure[~wrong]).statistic
-            assert float(cell) == round(area / (wrong.sum() * (~wrong).sum()), 2)
-        assert float(line.split("|")[3]) == round(far.median(), 1)
+    rows, near, areas = read_table("lm_corners/cut"), [], []
+    # Where a training state is answered wrongly, no state counts as near.
+    rows["far"] = (rows["distance"] * rows["slope"] / rows["lead"]).where(rows["lead"] > 0, np.inf)
+    rows["lost"], rows["plain"] = -rows["lead"], rows["method"] == "standard"
+    for (method, base), some in rows.groupby(["method", "base"]):
+        [line] = re.findall(rf"^\| {method}, {base.split('-')[0]} \| .*", page, flags=re.M)
+        found = [area(some[measure], some["right"]) for measure in ("far", "distance")]
+        assert [float(cell) for cell in line.split("|")[4:6]] == [round(x, 2) for x in found]
+        assert float(line.split("|")[3]) == round(some["far"].median(), 1)
+        near.append((some["far"] < 1).mean())
+    for measure in ("far", "lost", "plain"):
+        areas += [area(some[measure], some["right"]) for _, some in rows.groupby("base")]
+    pairs = select(parse_query("lm_library: kl_few; training=standard; stage=pairs; method=sum"))
+    areas.append(area(pairs["kl_few"], pairs["retention"] >= 0.9))
+    text = (STUDIES.parent / "main.tex").read_text(encoding="utf-8")
+    expected = [rf"{percent(max(near))}\%", *(f"{x:.2f}" for x in areas)]
+    assert re.findall(r"\\computed\{([^}]*)\}", text) == expected

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from paper.numbers import fill_queries, latex_numbers, sections
-from paper.tables import QueryError, look_up, lookup, read_table
+from paper.tables import QueryError, decimal, look_up, lookup, percent, read_table
 
 ROWS = """part,seed,rule,share,right,word
 one,0,sum,0.5,1,none
@@ -112,9 +112,9 @@ def test_text_is_filled_by_its_own_table(folder):
     found = sections(page)
     assert list(found) == ["", "one"]
     filled = fill_queries(found["one"], "toy/one", folder)
-    assert filled == "It has .25 of 4."
+    assert filled == "It has 0.25 of 4."
     assert fill_queries("{percent right; rule=sum}", "toy/one", folder) == "25%"
-    assert fill_queries("{right minus right; rule=sum}", "toy/one", folder) == ".25"
+    assert fill_queries("{right minus right; rule=sum}", "toy/one", folder) == "0.25"
     assert fill_queries("{points right minus right; rule=sum}", "toy/one", folder) == "25"
     assert fill_queries("{number right; rule=sum}", "toy/one", folder) == "0.25"
     within = fill_queries("{within right; rule=sum}", "toy/one", folder)
@@ -124,13 +124,16 @@ def test_text_is_filled_by_its_own_table(folder):
 
 
 def test_latex_numbers_by_hand(folder):
-    source = r"\newcommand{\s}{rule=sum} \measured{toy/one: right; \s} \share{toy/one: right; \s}"
-    source += r" \within{toy/one: right} \counted{bases: toy/one} \constant{two hops} % \measured{x"
+    """A row of a table has the queries of its calls. The mean .625 and other halves go up."""
+    source = "\\newcommand{\\s}{rule=sum}\n"
+    source += "\\newcommand{\\row}[2]{%\n#1 & \\measured{toy/one: #2; \\s}\n}"
+    source += r"\row{a}{right} \row{b}{share} \within{toy/one: right}"
+    source += r" \counted{bases: toy/one} \constant{two hops} % \measured{x"
     lines = latex_numbers(source, folder).splitlines()
-    assert r"\generated{measured}{toy/one: right; rule=sum}{.25}" in lines
-    assert r"\generated{share}{toy/one: right; rule=sum}{25\,\%}" in lines
-    assert r"\generated{counted}{bases: toy/one}{2}" in lines
-    assert r"\generated{constant}{two hops}{.618}" in lines
+    for column, found in (("right", r"\found{25}{0.25}"), ("share", r"\found{63}{0.63}")):
+        assert rf"\generated{{measured}}{{toy/one: {column}; rule=sum}}{{{found}}}" in lines
+    assert (percent(0.325), decimal(-0.125), decimal(10)) == ("33", "-0.12", "10.00")
+    assert r"\generated{constant}{two hops}{0.618}" in lines
     assert len(lines) == 5
     with pytest.raises(QueryError, match="no constant"):
         latex_numbers(r"\constant{five hops}", folder)

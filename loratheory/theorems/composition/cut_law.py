@@ -58,6 +58,7 @@ mixed differences, one for switching the first adapter on at block :math:`l` and
 
 References
 ----------
+The bound is a Lipschitz-margin certificate, as for inputs: Tsuzuku et al., arXiv 1802.04034.
 Lipschitz extension: McShane (1934). Fano's inequality: Cover and Thomas, *Elements of Information
 Theory* (2006). Learning of two-hop composition: arXiv 2505.23683. Without a cut, for linear reads:
 ``thm:bridge-transfer``.
@@ -75,7 +76,7 @@ from loratheory.theorems._sampling import unit_vectors
 from loratheory.theorems._theorem import SAFETY, Control, Theorem, spoil
 
 SENSE, SENSE_ANY, SENSE_BITS = "lower", "upper", "upper"
-SOURCE = "own; Lipschitz extension and Fano's inequality"
+SOURCE = "own; Lipschitz-margin certificates and extension, Fano's inequality"
 
 LEARNED = "training states at which the right answer leads by γ or more"
 SLOPE = "leads that change by at most τ per unit of distance"

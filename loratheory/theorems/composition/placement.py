@@ -49,8 +49,9 @@ average. With optimisers that rescale each weight, such as Adam, updates no long
 References
 ----------
 Least norm by gradient descent: Gunasekar et al. (arXiv 1802.08246). Two-hop questions read facts
-late: Biran et al. (arXiv 2406.12775); Zhang et al. (arXiv 2410.06331). Single-hop training leaves
-two-hop questions at chance: Balesni et al. (arXiv 2411.16353).
+late: Biran et al. (arXiv 2406.12775); Zhang et al. (arXiv 2410.06331). Second hops need training on
+such queries: Ye et al. (arXiv 2505.23653). Single-hop training leaves two-hop questions at chance:
+Balesni et al. (arXiv 2411.16353).
 
 ============================================================
 
@@ -158,7 +159,10 @@ need :math:`\rho > \beta/(2 c_2)`. So whole edits that are spread like the old f
 
 References
 ----------
-facts learned twice: arXiv 2502.03490; late second hops and back-patching: arXiv 2406.12775.
+Edits by single facts that miss the layers of multi-hop questions: Zhang et al. (IFMET, arXiv
+2410.06331), and "On the Limitations of Rank-One Model Editing in Answering Multi-hop Questions",
+which proposes redundant edits. Facts learned twice: arXiv 2502.03490; late second hops and
+back-patching: arXiv 2406.12775.
 """
 
 from collections.abc import Callable
@@ -581,7 +585,7 @@ CONTROLS_TAUGHT = (
 # Placements that single hops cannot tell apart
 
 SENSE_HIDDEN = "lower"
-SOURCE_HIDDEN = "own"
+SOURCE_HIDDEN = "own; known from experiments (IFMET), as is the remedy (redundant edits)"
 USES_HIDDEN = ("thm:two-read-region",)
 
 WHOLE = "shares that sum to one in every placement"

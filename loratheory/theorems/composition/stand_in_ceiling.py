@@ -46,8 +46,9 @@ unseen entities or held-out stand-ins reveals such an adapter.
 
 References
 ----------
-Balanced pairs, against answers from the question alone: Goyal et al. (arXiv 1612.00837). Shortcuts:
-Geirhos et al. (arXiv 2004.07780). Data processing: Cover and Thomas (2006).
+Mutually exclusive tasks, which no learner solves without the task's data: Yin et al. (arXiv
+1912.03820). Balanced pairs, against answers from the question alone: Goyal et al. (arXiv
+1612.00837). Shortcuts: Geirhos et al. (arXiv 2004.07780). Data processing: Cover and Thomas (2006).
 """
 
 from dataclasses import dataclass, replace
@@ -62,7 +63,7 @@ from loratheory.theorems._arrays import beside, largest, sum_to_one
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "upper"
-SOURCE = "own; the loss by Gibbs' inequality and data processing"
+SOURCE = "own; mutually exclusive tasks; the loss by Gibbs' inequality and data processing"
 
 SIGNALS = "at most k signals from the partner"
 SHARES = "signals and replies with frequencies of at least 0 that sum to one"

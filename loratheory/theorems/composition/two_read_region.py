@@ -54,6 +54,11 @@ sum of the adapters composes. Their mean composes too if the edits were made str
 Negative coefficients can win as well. Under *overwrite*, two hops win with equal coefficients below
 :math:`-(\sqrt5 + 1)/2`.
 
+References
+----------
+That a residual old fact sends edited models back to old answers was found in experiments: Zhang et
+al. (KELE, arXiv 2408.12456). Here the residual has the weight 1 - c.
+
 ============================================================
 
 Perturbed region: how much interference at each read merged edits survive.

@@ -52,11 +52,11 @@ def cells(text, row):
 
 @pytest.mark.parametrize(("row", "pair"), PAIRS.items())
 def test_what_was_found_is_in_the_stored_tables(row, pair):
-    part = "levels" if pair == "birth, mascot" else "pairs"
+    part = "rivals" if pair == "birth, mascot" else "matched"
     expected = [
-        shown(f"{part}: two_hop; pair={pair}; method=standard"),
+        shown(f"{part}: two_hop; pair={pair}; method={STANDARD}; {ON_SMALL}"),
         shown(f"fresh: two_hop; pair={pair}; method={FRESH}; {ON_SMALL}"),
-        shown(f"fresh: two_hop; pair={pair}; method=standard; {ON_GEMMA}"),
+        shown(f"matched: two_hop; pair={pair}; {ON_GEMMA}"),
         shown(f"rule_by_depth: two_hop; pair={pair}"),
     ]
     assert cells(PAGES["index"], row)[1:] == expected
@@ -87,7 +87,8 @@ WAYS = {
     "fresh stand-ins | standard training |": ("rivals", "", "fresh stand-ins, hop 1", "S0"),
     "standard training | standard": ("rivals", "gemma_levels", STANDARD, "S0"),
 }
-APART = ("nothing", "half", "prompt", "answers", "rank", "relations", "all of these")  # S0 to S6
+ROWS = ("nothing", "half", "prompt", "answers", "rank", "relations", "all of these", "these four")
+APART = dict(zip(ROWS, ("S0", "S1", "S2", "S3", "S4", "S5", "S6", "S2 to S5"), strict=True))
 
 
 def of(part, base, method, level, column="two_hop"):
@@ -100,8 +101,8 @@ def test_who_has_to_train_how_is_in_the_stored_tables():
     for row, (small, gemma, *which) in WAYS.items():
         found = [of(small, ON_SMALL, *which), of(small, ON_SMALL, *which, "hop_1")]
         assert cells(TRAIN, row)[2:] == [*found, of(gemma, ON_GEMMA, *which)]
-    for number, row in enumerate(APART):
-        level, first = f"S{number}", number == 0
+    for row, level in APART.items():
+        first = level == "S0"
         found = [
             of("fresh", ON_SMALL, FRESH, level),
             of("rivals" if first else "one_side", ON_SMALL, HOP_2, level),

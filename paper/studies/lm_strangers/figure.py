@@ -14,19 +14,20 @@ PAIRS = {
 }
 LEVELS = {
     "S0": "nothing",
+    "S2": "templates",
+    "S3": "answers",
+    "S4": "settings",
+    "S5": "relations",
+    "S2 to S5": "these four",
     "S1": "half of the bridges",
-    "S2": "other templates",
-    "S3": "other answers",
-    "S4": "other settings",
-    "S5": "other relations",
     "S6": "all five",
 }
 METHODS = {
-    "standard": "standard training",
+    "standard, 180 steps": "standard training",
     "two stand-ins": "two trained stand-ins",
     "fresh stand-ins": "fresh stand-ins",
 }
-PARTS = ("levels", "pairs", "settings", "fresh", "rule_by_depth")
+PARTS = ("levels", "pairs", "settings", "fresh", "rule_by_depth", "matched", "rivals", "one_side")
 
 
 def draw() -> Figure:

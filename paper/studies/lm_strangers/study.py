@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from paper.studies._shared.run import Part, grid, part, study
-from paper.studies.lm_strangers.draw import LEVELS, PAIRS
+from paper.studies.lm_strangers.draw import PAIRS
 from paper.studies.lm_strangers.other_trainer import measure_partners
 from paper.studies.lm_strangers.pairs import BASES, Config, cell
 
@@ -13,7 +13,8 @@ LONG = "standard, 180 steps"  # as many as with fresh stand-ins
 TRAININGS = ("two stand-ins", "standard")
 SAME_SETTINGS = ("S0", "S1", "S2", "S3", "S5")
 # The other trainer's hop-2 adapter knows no stand-ins.
-SAME_TRAINER = [name for name, apart in LEVELS.items() if "trainer" not in apart]
+SAME_TRAINER = ["S0", "S1", "S2", "S3", "S4", "S5", "S6"]
+EVERY, TOGETHER = [*SAME_TRAINER[:5], "S4, other trainer", *SAME_TRAINER[5:]], "S2 to S5"
 OTHER_METHODS = (
     "fresh stand-ins, hop 1",
     HOP_2,
@@ -58,7 +59,7 @@ STUDY = study(
     _part(
         "fresh",
         {"model": BASES, "pair": PAIRS, "method": [FRESH]},
-        {"level": [*LEVELS][1:], "method": [FRESH]},
+        {"level": [*EVERY[1:], TOGETHER], "method": [FRESH]},
         {"model": BASES[1:], "pair": PAIRS, "method": ["standard"]},
         quick=FRESH,
     ),
@@ -66,8 +67,8 @@ STUDY = study(
     _part("twice_the_rate", {"pair": PAIRS, "method": [FRESH], **GEMMA}),
     _part(
         "gemma_levels",
-        {"level": [*LEVELS][1:], "method": [FRESH], **GEMMA},
-        {"level": LEVELS, "method": [LONG], **GEMMA},
+        {"level": [*EVERY[1:], TOGETHER], "method": [FRESH], **GEMMA},
+        {"level": EVERY, "method": [LONG], **GEMMA},
     ),
     _part(
         "rule_by_depth",
@@ -96,11 +97,5 @@ STUDY = study(
         {"pair": PAIRS, "method": [LONG], "model": BASES[1:], "rate": [BY_DEPTH]},
         quick="standard",
     ),
-    _part(
-        "hop_2_alone",
-        {"pair": [*PAIRS][1:], "method": [HOP_2]},
-        {"pair": PAIRS, "method": [HOP_2], "model": BASES[1:], "rate": [BY_DEPTH]},
-        quick=HOP_2,
-    ),
-    minutes=(10, 960),
+    minutes=(10, 940),
 )

@@ -102,12 +102,12 @@ def test_who_has_to_train_how_is_in_the_stored_tables():
         found = [of(small, ON_SMALL, *which), of(small, ON_SMALL, *which, "hop_1")]
         assert cells(TRAIN, row)[2:] == [*found, of(gemma, ON_GEMMA, *which)]
     for row, level in APART.items():
-        first = level == "S0"
+        first, alone = level == "S0", "" if row == "these four" else "one_side"
         found = [
             of("fresh", ON_SMALL, FRESH, level),
-            of("rivals" if first else "one_side", ON_SMALL, HOP_2, level),
+            of("rivals" if first else alone, ON_SMALL, HOP_2, level),
             of("twice_the_rate" if first else "gemma_levels", ON_GEMMA, FRESH, level),
-            of("one_side", ON_GEMMA, HOP_2, level),
+            of(alone, ON_GEMMA, HOP_2, level),
         ]
         assert cells(TRAIN, row)[1:] == found
 
@@ -119,11 +119,11 @@ def test_the_promise_was_too_careful_as_often_as_the_pages_say():
     means = rows[rows["level"] != "S4, other trainer"].groupby(["base", "pair", "level"])
     means = means[["two_hop", "promise_1", "promise_2"]].mean()
     gaps = np.ravel(means[["two_hop"]].to_numpy() - means[["promise_1", "promise_2"]].to_numpy())
-    assert (len(gaps), (gaps < 0).sum(), round(100 * gaps.mean())) == (32, 2, 30)
+    assert (len(gaps), (gaps < 0).sum(), round(100 * gaps.mean())) == (34, 2, 31)
     for text in (TRAIN, (ROOT / "paper/studies/lm_strangers/results.md").read_text()):
         words = " ".join(text.split())
-        assert re.search(r"[Oo]f (the )?32 adapters .* two d(o|id)", words)
-        assert re.search(r"average they answer(ed)? 30 points more", words)
+        assert re.search(r"[Oo]f (the )?34 adapters .* two d(o|id)", words)
+        assert re.search(r"average they answer(ed)? 31 points more", words)
 
 
 def test_every_make_target_it_names_exists():

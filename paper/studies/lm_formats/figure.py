@@ -1,0 +1,29 @@
+"""New facts in another adapter's answer format, by format, base model, training and use."""
+
+from paper.style import Figure, by, dots, finish, panels
+from paper.tables import read_table
+
+FORMATS = {"capitals": "capitals", "JSON": "JSON", "French": "French"}
+BASES = {"SmolLM2-135M-Instruct": "SmolLM2-135M", "gemma-3-270m": "gemma-3-270m"}
+SERIES = {
+    "standard, sum": "standard, sum",
+    "standard, layer split": "standard, layer split",
+    "stand-ins, sum": "stand-ins, sum",
+    "stand-ins, layer split": "stand-ins, layer split",
+}
+
+
+def draw() -> Figure:
+    """Draw the figure."""
+    table = read_table("lm_formats/formats")
+    table["series"] = table["method"] + ", " + table["rule"]
+    figure, axes = panels(2, 2.6)
+    for panel, (base, rows) in zip(axes, by(table, "base", BASES).items(), strict=True):
+        groups = {}
+        for name, some in by(rows, "answer_format", FORMATS).items():
+            wide = some.pivot_table(index="seed", columns="series", values="both")
+            groups[name] = wide.reindex(columns=[*SERIES]).reset_index()
+        dots(panel, groups, SERIES)
+        panel.set_title(base)
+    axes[1].set_yticklabels([])
+    return finish(figure, "Facts in the lower layers and a format in the upper ones compose")

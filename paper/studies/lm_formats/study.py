@@ -1,0 +1,29 @@
+"""Merge facts with an answer format, and a word-problem skill with another, on language models."""
+
+from paper.studies._shared.run import grid, part, study
+from paper.studies.lm_formats import formats, skills
+from paper.studies.lm_strangers.pairs import BASES
+
+METHODS = ("standard", "stand-ins")
+# The smaller base has further fact sets; the first seed comes first.
+FORMATS = {"answer_format": formats.FORMATS, "method": METHODS}
+
+STUDY = study(
+    __name__,
+    part(
+        "formats",
+        formats.cell,
+        (formats.Config(seed=400),),
+        [
+            *grid(formats.Config, seed=[400], model=BASES, **FORMATS),
+            *grid(formats.Config, seed=[401, 402], **FORMATS),
+        ],
+    ),
+    part(
+        "skills",
+        skills.cell,
+        (skills.Config(seed=400),),
+        grid(skills.Config, seed=[400], method=METHODS[:1]),
+    ),
+    minutes=(10, 120),
+)

@@ -103,7 +103,9 @@ def _train(model: "Model", skill: str, config: Config) -> "Adapter":
     """
     from loratheory.pretrained.train import StandIn, Training, fit_rate, train_once
 
-    how = Training(rate=fit_rate(model), last_rate=0.1, steps=TRAINING_STEPS, enough=0.0, whole=True)
+    how = Training(
+        rate=fit_rate(model), last_rate=0.1, steps=TRAINING_STEPS, enough=0.0, whole=True
+    )
     stand_ins = list[StandIn]()
     if config.method == "stand-ins":
         for other in STAND_INS:

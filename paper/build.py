@@ -200,7 +200,9 @@ def _table(text: str) -> str:
     others = len(rows[0]) - 1
     first = max(0.32, 1 / len(rows[0]))
     widths = (first, *[(1 - first) / others] * others)
-    columns = [rf">{{\raggedright\arraybackslash}}p{{{0.92 * x:.3f}\linewidth}}" for x in widths]
+    # Six points between columns are a 75th of a line.
+    room = 1 - (len(widths) - 1) / 74
+    columns = [rf">{{\raggedright\arraybackslash}}p{{{room * x:.3f}\linewidth}}" for x in widths]
     head, *body = (" & ".join(row) + r" \\" for row in (rows[0], *rows[2:]))
     # No page break between a table and what announces it.
     small = r"{\par\nopagebreak\smallskip\noindent\footnotesize\setlength{\tabcolsep}{3pt}"

@@ -16,7 +16,7 @@ SERIES = {
 def draw() -> Figure:
     """Draw the figure."""
     table = read_table("lm_formats/formats")
-    table["series"] = table["method"] + ", " + table["rule"]
+    table = table.assign(series=table["method"] + ", " + table["rule"])
     figure, axes = panels(2, 2.6)
     for panel, (base, rows) in zip(axes, by(table, "base", BASES).items(), strict=True):
         groups = {}

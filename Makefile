@@ -91,7 +91,7 @@ handout: $(STAMP)  ## the notebooks with hints, without solutions and lecturer's
 	PYTHONPATH=docs $(BIN)/python -m teaching
 
 site: $(STAMP)  ## the docs, course and reference as pages: build/site/docs/index.html, no network
-	mkdir -p build/pages && cp -au *.md LICENSE CITATION.cff docs notebooks paper build/pages
+	mkdir -p build/pages/tests && cp -au *.md LICENSE CITATION.cff docs notebooks paper build/pages && cp -au tests/data build/pages/tests
 	$(BIN)/python -m sphinx -W --keep-going -q -D nb_execution_mode=cache -c docs build/pages build/site
 
 results: $(STAMP)  ## run a study again in full, into build/results: STUDY=window, or all (hours); PROFILE=quick is a trial

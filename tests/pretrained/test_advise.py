@@ -250,10 +250,8 @@ ALL, MOST, SOME = (12, 12), (11, 12), (5, 12)  # at least .825, .712 and .257 wi
         # Gates that keep nothing are no reason to take a merge that keeps 5 of 12.
         ([("mean", [ALL, SOME], 0.2), (GATES, [ALL, (0, 12)], 9.0)], "separate", "", 0),
         ([("mean", [ALL, SOME], 0.1), (GATES, [ALL, ALL], 0.2)], "route", GATES, 0),
-        ([("mean", [(1, 1), (1, 1)], 0.2)], "too few prompts", "", 11),
         ([("mean", [(10, 10), ALL], 0.2)], "too few prompts", "", 11),
         ([("mean", [(11, 11), ALL], 0.2)], "merge", "mean", 0),
-        ([("mean", [(0, 9), ALL], 0.2)], "separate", "", 0),
         ([("mean", [(95, 100), ALL], 0.2)], "merge", "mean", 0),
     ],
 )

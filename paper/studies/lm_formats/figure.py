@@ -3,13 +3,12 @@
 from paper.style import Figure, by, dots, finish, panels
 from paper.tables import read_table
 
-FORMATS = {"capitals": "capitals", "JSON": "JSON", "French": "French"}
+FORMATS = {name: name for name in ("capitals", "JSON", "French")}
 BASES = {"SmolLM2-135M-Instruct": "SmolLM2-135M", "gemma-3-270m": "gemma-3-270m"}
 SERIES = {
-    "standard, sum": "standard, sum",
-    "standard, layer split": "standard, layer split",
-    "stand-ins, sum": "stand-ins, sum",
-    "stand-ins, layer split": "stand-ins, layer split",
+    f"{method}, {rule}": f"{method}, {rule}"
+    for method in ("standard", "stand-ins")
+    for rule in ("sum", "layer split")
 }
 
 

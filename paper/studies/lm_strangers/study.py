@@ -97,5 +97,45 @@ STUDY = study(
         {"pair": PAIRS, "method": [LONG], "model": BASES[1:], "rate": [BY_DEPTH]},
         quick="standard",
     ),
+    _part(
+        "hop_2_alone",
+        {"pair": [*PAIRS][1:], "method": [HOP_2]},
+        {"pair": PAIRS, "method": [HOP_2], "model": BASES[1:], "rate": [BY_DEPTH]},
+        quick=HOP_2,
+    ),
+    _part(
+        "differences_together",
+        {"level": [TOGETHER], "method": [HOP_2, LONG]},
+        {"level": [TOGETHER], "method": [HOP_2, LONG], **GEMMA},
+        quick=HOP_2,
+    ),
+    _part(
+        "other_pairs",
+        {"pair": [*PAIRS][1:], "level": [TOGETHER, "S1"], "method": [FRESH]},
+        {
+            "pair": [*PAIRS][1:],
+            "level": [TOGETHER, "S1"],
+            "method": [FRESH],
+            "model": BASES[1:],
+            "rate": [BY_DEPTH],
+        },
+        quick=FRESH,
+    ),
+    _part(
+        "second_sets",
+        {"pair": [*PAIRS][1:], "method": [FRESH, LONG], "seed": [401]},
+        {
+            "pair": [*PAIRS][1:],
+            "method": [FRESH, LONG],
+            "seed": [401],
+            "model": BASES[1:],
+            "rate": [BY_DEPTH],
+        },
+        quick=FRESH,
+    ),
+    _part(
+        "gemma_two",
+        {"level": EVERY, "method": ["two stand-ins, 180 steps"], **GEMMA},
+    ),
     minutes=(10, 940),
 )

@@ -5,6 +5,7 @@ from typing import Any
 
 from paper.studies._shared.run import Part, grid, part, study
 from paper.studies.lm_strangers.draw import PAIRS
+from paper.studies.lm_strangers.merges import measure_merges
 from paper.studies.lm_strangers.other_trainer import measure_partners
 from paper.studies.lm_strangers.pairs import BASES, Config, cell
 
@@ -32,6 +33,13 @@ OTHER_METHODS = (
 MORE = ("six stand-ins", "CompAs", "completed examples", "completed examples, late layers")
 GEMMA: Mapping[str, Any] = {"seed": [400], "model": BASES[1:], "rate": [2.0]}
 BY_DEPTH = 5 / 3  # of the rule's rate on gemma-3-270m: 30 layers over 18
+MOST = ("birth, mascot", "ship, flower", "employer, tool")  # of the two-hop questions, standard
+LONG_GEMMA: Mapping[str, Any] = {
+    "pair": PAIRS,
+    "method": [LONG],
+    "model": BASES[1:],
+    "rate": [BY_DEPTH],
+}
 PARTNERS: Mapping[str, Any] = {
     "seed": [400],
     "level": ["S4, other trainer"],
@@ -94,7 +102,7 @@ STUDY = study(
     _part(
         "matched",
         {"pair": [*PAIRS][1:], "method": [LONG]},
-        {"pair": PAIRS, "method": [LONG], "model": BASES[1:], "rate": [BY_DEPTH]},
+        LONG_GEMMA,
         quick="standard",
     ),
     _part(
@@ -136,6 +144,15 @@ STUDY = study(
     _part(
         "gemma_two",
         {"level": EVERY, "method": ["two stand-ins, 180 steps"], **GEMMA},
+    ),
+    part(
+        "merges",
+        measure_merges,
+        (Config(seed=400, method="standard"),),
+        [
+            *grid(Config, seed=[400], pair=MOST, method=[LONG]),
+            *grid(Config, seed=[400], **{**LONG_GEMMA, "pair": MOST}),
+        ],
     ),
     minutes=(10, 940),
 )

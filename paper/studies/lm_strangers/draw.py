@@ -26,6 +26,7 @@ from loratheory.pretrained.stand_ins import Partner, Plan
 
 DATA = tomllib.loads(Path(__file__).with_name("relations.toml").read_text("utf-8"))
 SIZE = 20  # facts of each author
+FURTHER = 50_000  # added to a seed, for names that are no subjects
 
 
 class Pair(NamedTuple):
@@ -60,6 +61,7 @@ LEVELS: Mapping[str, frozenset[str]] = {
     "S4, other trainer": frozenset({"settings", "trainer"}),
     "S5": frozenset({"relations"}),
     "S2 to S5": frozenset({"templates", "answers", "settings", "relations"}),
+    "invented bridges": frozenset({"invented"}),
     "S6": frozenset({"bridges", "templates", "answers", "settings", "relations"}),
 }
 
@@ -104,7 +106,10 @@ def draw(pair: str, level: str, seed: int) -> FactSet:
     relations, apart = PAIRS[pair], LEVELS[level]
     rng = np.random.default_rng([seed, 20, [*PAIRS].index(pair)])
     names = tuple(invented(seed, 2 * SIZE))
-    bridges = rng.permutation(BRIDGES[DATA["hop_1"][relations.hop_1]["bridge"]])[:SIZE].tolist()
+    known = BRIDGES[DATA["hop_1"][relations.hop_1]["bridge"]]
+    bridges = rng.permutation(known)[:SIZE].tolist()
+    if "invented" in apart:
+        bridges = invented(seed + FURTHER, SIZE)
     answers, words = _draw_answers(relations, apart, rng)
     facts = (
         dict(zip(names[:SIZE], bridges, strict=True)),

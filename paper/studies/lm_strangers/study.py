@@ -145,6 +145,17 @@ STUDY = study(
         "gemma_two",
         {"level": EVERY, "method": ["two stand-ins, 180 steps"], **GEMMA},
     ),
+    _part(
+        "invented_bridges",
+        {"level": ["invented bridges"], "method": [FRESH, LONG]},
+        {
+            "level": ["invented bridges"],
+            "method": [FRESH, LONG],
+            "model": BASES[1:],
+            "rate": [BY_DEPTH],
+        },
+        quick=FRESH,
+    ),
     part(
         "merges",
         measure_merges,

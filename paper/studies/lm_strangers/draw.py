@@ -109,7 +109,9 @@ def draw(pair: str, level: str, seed: int) -> FactSet:
     known = BRIDGES[DATA["hop_1"][relations.hop_1]["bridge"]]
     bridges = rng.permutation(known)[:SIZE].tolist()
     if "invented" in apart:
-        bridges = invented(seed + FURTHER, SIZE)
+        # No person has the name of a bridge.
+        others = [name for name in invented(seed + FURTHER, 3 * SIZE) if name not in names]
+        bridges = others[:SIZE]
     answers, words = _draw_answers(relations, apart, rng)
     facts = (
         dict(zip(names[:SIZE], bridges, strict=True)),

@@ -49,6 +49,7 @@ html_copy_source = False
 html_favicon = "_static/icon.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = [("two_hops.js", {"defer": "defer"})]  # fills elements of the class two-hops
 mathjax_path = "mathjax/tex-svg-full.js"  # in the site itself: pages are read without a network
 mathjax3_config = {"svg": {"fontCache": "global"}, "options": {"enableMenu": False}}
 
@@ -80,7 +81,11 @@ def result_pages():
         study = file.parent.name
         summary, *sections = results(study).items()
         parts = [file.read_text(encoding="utf-8").partition("\n")[0], summary[1]]
-        parts += [f"## {name}\n\n{body}" for name, body in sections]
+        for name, body in sections:
+            # The section's first words in bold say more than the name of a part of the table.
+            bold = re.match(r"\*\*(.+?)\.?\*\*\s*", body)
+            title, rest = (bold[1], body[bold.end() :]) if bold else (name, body)
+            parts.append(f"({name})=\n## {title}\n\n{rest}")
         if "figure.svg" not in " ".join(parts):
             parts.append("![Figure of this study](figure.svg)")
         parts.append("[What was predicted](prediction.md), written before the runs.\n")

@@ -150,15 +150,15 @@ def test_the_page_and_the_paper_have_the_areas_of_the_tables():
     rows, near, areas = read_table("lm_corners/cut"), [], []
     # Where a training state is answered wrongly, no state counts as near.
     rows["far"] = (rows["distance"] * rows["slope"] / rows["lead"]).where(rows["lead"] > 0, np.inf)
-    rows["lost"], rows["plain"] = -rows["lead"], rows["method"] == "standard"
+    rows["lost"] = -rows["lead"]
     for (method, base), some in rows.groupby(["method", "base"]):
         [line] = re.findall(rf"^\| {method}, {base.split('-')[0]} \| .*", page, flags=re.M)
         found = [area(some[measure], some["right"]) for measure in ("far", "distance")]
         assert [float(cell) for cell in line.split("|")[4:6]] == [round(x, 2) for x in found]
         assert float(line.split("|")[3]) == round(some["far"].median(), 1)
         near.append((some["far"] < 1).mean())
-    for measure in ("far", "lost", "plain"):
-        areas += [area(some[measure], some["right"]) for _, some in rows.groupby("base")]
+    for _, some in rows.groupby("base"):
+        areas += [area(some[measure], some["right"]) for measure in ("lost", "far")]
     pairs = select(parse_query("lm_library: kl_few; training=standard; stage=pairs; method=sum"))
     areas.append(area(pairs["kl_few"], pairs["retention"] >= 0.9))
     text = (STUDIES.parent / "main.tex").read_text(encoding="utf-8")

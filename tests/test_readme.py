@@ -123,7 +123,18 @@ def test_the_promise_was_too_careful_as_often_as_the_pages_say():
     for text in (TRAIN, (ROOT / "paper/studies/lm_strangers/results.md").read_text()):
         words = " ".join(text.split())
         assert re.search(r"[Oo]f (the )?34 adapters .* two d(o|id)", words)
-        assert re.search(r"average they answer(ed)? 31 points more", words)
+        assert re.search(r"average (they answer|did) 31 points (more|better)", words)
+    hopeful = [f"gemma_levels: {column}; method={FRESH}" for column in ("promise_1", "two_hop")]
+    words = "measured {} with the held-out stand-in, and the real sum answered {}"
+    assert words.format(*(shown(one, level="S1") for one in hopeful)) in " ".join(TRAIN.split())
+
+
+def test_what_one_author_alone_brings_is_in_the_stored_tables():
+    parts = (f"hop_2_alone: two_hop by pair; {base}" for base in (ON_SMALL, ON_GEMMA))
+    ends = [shown(part, end) for part in parts for end in ("least", "most")]
+    text = "the sum answers {} to {} (SmolLM2) and {} to {} (gemma) over the five pairs"
+    assert text.format(*ends) in " ".join(README.split())
+    assert "{} to {} on SmolLM2".format(*ends) in " ".join(TRAIN.split())
 
 
 def test_every_make_target_it_names_exists():

@@ -18,8 +18,9 @@ from loratheory.pretrained.models import GENERIC
 from loratheory.pretrained.stand_ins import fill, load_plan
 from loratheory.pretrained.train import Factors
 from paper.studies._shared import language
-from paper.studies.lm_strangers import other_trainer, protocol, rivals
+from paper.studies.lm_strangers import merges, other_trainer, protocol, rivals
 from paper.studies.lm_strangers.draw import LEVELS, PAIRS, draw
+from paper.studies.lm_strangers.pairs import Config, mean_answers
 
 SEED = 3
 
@@ -128,6 +129,30 @@ def test_an_entry_has_the_form_of_the_schema_and_numbers_that_a_second_route_giv
     assert "drift" not in found["two prompts"]
     assert found["two prompts"]["hop_1"] == found["hop 1 alone"]["hop_1"]
     assert found["two prompts"]["hop_2"] == found["hop 2 alone"]["hop_2"]
+
+
+def test_every_merge_is_measured_and_coefficients_of_one_are_the_sum(monkeypatch):
+    model, rng = small_model(2), np.random.default_rng(0)
+    names = ["model.layers.0.mlp.up_proj", "model.layers.1.mlp.up_proj"]
+    adapters = [Adapter.of({name: gaussian(rng, 16, 16, 3) for name in names}) for _ in range(2)]
+    monkeypatch.setattr(language, "GENERIC", GENERIC[:2])
+    monkeypatch.setattr(Config, "base", lambda *_, **__: model)
+    monkeypatch.setattr(merges, "train", lambda *args: (adapters[args[-1]], np.nan))
+    rows = merges.measure_merges(Config(seed=SEED))
+    assert {row["rule"] for row in rows} == {
+        *merges.RULES,
+        *merges.GATING,
+        "layer split",
+        "coefficients",
+    }
+    with attach(model, adapters):
+        wanted = mean_answers(model, draw("birth, mascot", "S0", SEED))
+    [both] = [
+        row for row in rows if (row["rule"], row["first"], row["second"]) == ("coefficients", 1, 1)
+    ]
+    assert {name: both[name] for name in wanted} == wanted
+    # Two layers leave two of the five splits; no other two ways are the same.
+    assert len({row["drift"] for row in rows}) == len(rows) - 3
 
 
 @pytest.fixture

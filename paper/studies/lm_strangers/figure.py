@@ -43,16 +43,20 @@ def draw() -> Figure:
     shown = {
         "SmolLM2-135M": (table[small & shared], "pair", PAIRS),
         "gemma-3-270m": (table[~small & shared], "pair", PAIRS),
-        "what differs": (table[small & pair], "level", LEVELS),
+        "SmolLM2, what differs": (table[small & pair], "level", LEVELS),
     }
+    fresh = []
     for panel, (title, (rows, column, names)) in zip(axes, shown.items(), strict=True):
         groups = {name: _by_method(some) for name, some in by(rows, column, names).items()}
+        fresh += [some["fresh stand-ins"].mean() for some in groups.values()]
         dots(panel, groups, METHODS)
         chance(panel, 0.05, across=True)
         panel.set_title(title)
         panel.set_xticks((0, 0.5, 1), ("0", "0.5", "1"))
     axes[1].set_yticklabels([])
-    return finish(figure, "With fresh stand-ins the sum answers most two-hop questions in each row")
+    return finish(
+        figure, f"Fresh stand-ins: at least {min(fresh):.0%} of two-hop questions in every row"
+    )
 
 
 def _by_method(rows: pd.DataFrame) -> pd.DataFrame:

@@ -3,13 +3,11 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from paper.studies._shared import measures
 from paper.studies._shared.language import Method, coefficients, depth, layer_split, rule
 from paper.studies._shared.run import Row
 from paper.studies.lm_strangers.draw import draw
-from paper.studies.lm_strangers.pairs import answer_questions, train
+from paper.studies.lm_strangers.pairs import describe, mean_answers, train
 
 if TYPE_CHECKING:
     from paper.studies.lm_strangers.pairs import Config
@@ -36,18 +34,12 @@ def measure_merges(config: "Config") -> list[Row]:
     facts, rows = draw(config.pair, config.level, config.seed), list[Row]()
     adapters = [train(model, facts, config, hop)[0] for hop in range(2)]
     generic = measures.generic_log_probs(model)
-    about: Row = {
-        "seed": config.seed, "base": model.name.split()[0], "pair": config.pair,
-        "level": config.level, "method": config.method, "rate": config.rate,
-    }  # fmt: skip
     for name, first, second, layer, method in _uses(depth(model)):
-        row: Row = {"rule": name, "first": first, "second": second, "layer": layer}
+        row = {**describe(config, model), "rule": name, "first": first, "second": second}
         with method(model, adapters):
-            found = answer_questions(model, facts)
+            row |= {"layer": layer, **mean_answers(model, facts)}
             row["drift"] = kl_to_base(generic, measures.generic_log_probs(model))
-        for kind in ("two_hop", "hop_1", "hop_2"):
-            row[kind] = float(np.mean([each[kind] for each in found]))
-        rows.append({**about, **row})
+        rows.append(row)
     return rows
 
 

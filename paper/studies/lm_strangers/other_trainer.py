@@ -36,7 +36,7 @@ def measure_partners(config: "Config") -> list[Row]:
     from loratheory.pretrained import attach
     from loratheory.pretrained.metrics import measure_drift, measure_relative_norm
     from paper.studies.lm_strangers.draw import draw
-    from paper.studies.lm_strangers.pairs import answer_questions, rule_rate, train
+    from paper.studies.lm_strangers.pairs import describe, mean_answers, rule_rate, train
 
     model = config.base(dtype="bfloat16")
     facts = draw(config.pair, config.level, config.seed)
@@ -45,20 +45,12 @@ def measure_partners(config: "Config") -> list[Row]:
     for times, steps in PARTNERS[config.model]:
         rate = times * config.rate * rule_rate(model)
         partner = train_with_peft(model, examples, rate=rate, seed=2 * config.seed + 1, steps=steps)
-        row: Row = {
-            "seed": config.seed, "base": model.name.split()[0], "pair": config.pair,
-            "level": config.level, "method": config.method, "rate": config.rate,
-            "partner_rate": times, "steps": steps,
-            "relative_norm": measure_relative_norm(model, partner),
-            "drift": measure_drift(model, [partner])[0],
-        }  # fmt: skip
+        row = {**describe(config, model), "partner_rate": times, "steps": steps}
+        row["relative_norm"] = measure_relative_norm(model, partner)
+        row["drift"] = measure_drift(model, [partner])[0]
         for weight in WEIGHTS:
             with attach(model, [adapter, partner], np.array([1.0, weight])):
-                found = answer_questions(model, facts)
-            means: Row = {}
-            for kind in ("two_hop", "hop_1", "hop_2"):
-                means[kind] = float(np.mean([each[kind] for each in found]))
-            rows.append({**row, "weight": weight, **means})
+                rows.append({**row, "weight": weight, **mean_answers(model, facts)})
     return rows
 
 

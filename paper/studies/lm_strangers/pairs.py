@@ -7,6 +7,7 @@ from math import nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from paper.studies._shared import Language
 from paper.studies._shared.language import Method, coefficients, depth, layer_split
@@ -71,10 +72,6 @@ def cell(config: Config) -> list[Row]:
         adapters.append(adapter)
         promises[f"promise_{hop + 1}"] = promise
     answers = [answer for _, answer in facts.questions["two_hop"]]
-    about: Row = {
-        "seed": config.seed, "base": model.name.split()[0], "pair": config.pair,
-        "level": config.level, "method": config.method, "rate": config.rate,
-    }  # fmt: skip
     constant = max(Counter(answers).values()) / len(answers)
     generic, rows = measures.generic_log_probs(model), list[Row]()
     for rule, act in uses(depth(model)).items():
@@ -84,8 +81,16 @@ def cell(config: Config) -> list[Row]:
             drift = kl_to_base(generic, measures.generic_log_probs(model))
         for template, shares in enumerate(found):
             more = {"known": known, "drift": drift, "constant": constant, **promises}
-            rows.append({**about, "rule": rule, "template": template, **shares, **more})
+            head = {**describe(config, model), "rule": rule, "template": template}
+            rows.append({**head, **shares, **more})
     return rows
+
+
+def describe(config: Config, model: "Model") -> Row:
+    """Return the columns that say what was trained."""
+    names = ("pair", "level", "method", "rate")
+    about: Row = {"seed": config.seed, "base": model.name.split()[0]}
+    return about | {name: getattr(config, name) for name in names}
 
 
 def train(model: "Model", facts: FactSet, config: Config, hop: int) -> tuple["Adapter", float]:
@@ -151,3 +156,9 @@ def answer_questions(model: "Model", facts: FactSet) -> list[Row]:
         row["uncovered"] = float(two_hop[partly].mean()) if partly.any() else nan
         rows.append(row)
     return rows
+
+
+def mean_answers(model: "Model", facts: FactSet) -> Row:
+    """Return the shares of right answers of the adapters now active, means over templates."""
+    found = pd.DataFrame(answer_questions(model, facts))
+    return {name: float(found[name].mean()) for name in ("two_hop", "hop_1", "hop_2")}

@@ -1,15 +1,16 @@
 """The parts of the study; `prediction.md` says what was asked."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from paper.studies._shared.run import Part, grid, part, study
+from paper.studies._shared.run import Part, Row, grid, part, study
 from paper.studies.lm_strangers.draw import PAIRS
 from paper.studies.lm_strangers.merges import measure_merges
 from paper.studies.lm_strangers.other_trainer import measure_partners
 from paper.studies.lm_strangers.pairs import BASES, Config, cell
 
 FRESH, HOP_2 = "fresh stand-ins", "fresh stand-ins, hop 2"
+INVENTED = "invented bridges"
 LONG = "standard, 180 steps"  # as many as with fresh stand-ins
 TRAININGS = ("two stand-ins", "standard")
 SAME_SETTINGS = ("S0", "S1", "S2", "S3", "S5")
@@ -32,28 +33,31 @@ OTHER_METHODS = (
 # The six stand-ins have 90 steps, like two; the others 180.
 MORE = ("six stand-ins", "CompAs", "completed examples", "completed examples, late layers")
 GEMMA: Mapping[str, Any] = {"seed": [400], "model": BASES[1:], "rate": [2.0]}
-BY_DEPTH = 5 / 3  # of the rule's rate on gemma-3-270m: 30 layers over 18
-MOST = ("birth, mascot", "ship, flower", "employer, tool")  # of the two-hop questions, standard
-LONG_GEMMA: Mapping[str, Any] = {
-    "pair": PAIRS,
-    "method": [LONG],
-    "model": BASES[1:],
-    "rate": [BY_DEPTH],
-}
+BY_DEPTH: Mapping[str, Any] = {"model": BASES[1:], "rate": [5 / 3]}  # 30 layers over gemma's 18
+OTHER_PAIRS = [*PAIRS][1:]
+MOST = [*PAIRS][:3]  # of the two-hop questions, standard
 PARTNERS: Mapping[str, Any] = {
-    "seed": [400],
     "level": ["S4, other trainer"],
     "method": [FRESH, "fresh stand-ins, whole answers"],
 }
-FOUR_MORE: Mapping[str, Any] = {"seed": [401, 402, 403, 404], "method": [FRESH, LONG]}
 
 
-def _part(name: str, *grids: Mapping[str, Any], quick: str = "two stand-ins") -> Part:
+def _part(
+    name: str,
+    *grids: Mapping[str, Any],
+    quick: str = "two stand-ins",
+    act: Callable[[Config], list[Row]] = cell,
+) -> Part:
     """Return a part with the configs of some grids, of fact set 400 if they name none."""
     configs = list[Config]()
     for fields in grids:
         configs += grid(Config, **{"seed": [400], **fields})
-    return part(name, cell, (Config(seed=400, method=quick),), configs)
+    return part(name, act, (Config(seed=400, method=quick),), configs)
+
+
+def _both(**fields: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return a grid for each base, at the rate that `train` takes by default."""
+    return fields, {**fields, **BY_DEPTH}
 
 
 STUDY = study(
@@ -62,7 +66,7 @@ STUDY = study(
     _part("rates", {"rate": (1.0, 2.0, 0.5, 4.0, 0.25), "model": BASES}),
     _part("steps", {"method": ["two stand-ins, 180 steps"], "model": BASES}),
     _part("levels", {"level": SAME_SETTINGS, "method": TRAININGS}),
-    _part("pairs", {"pair": [*PAIRS][1:], "method": TRAININGS}),
+    _part("pairs", {"pair": OTHER_PAIRS, "method": TRAININGS}),
     _part("settings", {"level": ["S4", "S6", "S4, other trainer"], "method": TRAININGS}),
     _part(
         "fresh",
@@ -78,37 +82,25 @@ STUDY = study(
         {"level": [*EVERY[1:], TOGETHER], "method": [FRESH], **GEMMA},
         {"level": EVERY, "method": [LONG], **GEMMA},
     ),
-    _part(
-        "rule_by_depth",
-        {"pair": PAIRS, "model": BASES[1:], "method": [FRESH], "rate": [BY_DEPTH]},
-    ),
+    _part("rule_by_depth", {"pair": PAIRS, "method": [FRESH], **BY_DEPTH}),
     _part(
         "one_side",
         {"level": SAME_TRAINER[1:], "method": [HOP_2, LONG]},
         {"level": SAME_TRAINER, **GEMMA, "method": [HOP_2]},
     ),
     _part("more_rivals", {"method": MORE}),
-    _part(
-        "fact_sets",
-        FOUR_MORE,
-        {**FOUR_MORE, "model": BASES[1:], "rate": [BY_DEPTH]},
-    ),
-    part(
-        "partners",
-        measure_partners,
-        (Config(seed=400, method="two stand-ins"),),
-        [*grid(Config, **PARTNERS), *grid(Config, **PARTNERS, model=BASES[1:], rate=[2.0])],
-    ),
+    _part("fact_sets", *_both(seed=[401, 402, 403, 404], method=[FRESH, LONG])),
+    _part("partners", PARTNERS, {**PARTNERS, **GEMMA}, act=measure_partners),
     _part(
         "matched",
-        {"pair": [*PAIRS][1:], "method": [LONG]},
-        LONG_GEMMA,
+        {"pair": OTHER_PAIRS, "method": [LONG]},
+        {"pair": PAIRS, "method": [LONG], **BY_DEPTH},
         quick="standard",
     ),
     _part(
         "hop_2_alone",
-        {"pair": [*PAIRS][1:], "method": [HOP_2]},
-        {"pair": PAIRS, "method": [HOP_2], "model": BASES[1:], "rate": [BY_DEPTH]},
+        {"pair": OTHER_PAIRS, "method": [HOP_2]},
+        {"pair": PAIRS, "method": [HOP_2], **BY_DEPTH},
         quick=HOP_2,
     ),
     _part(
@@ -119,51 +111,12 @@ STUDY = study(
     ),
     _part(
         "other_pairs",
-        {"pair": [*PAIRS][1:], "level": [TOGETHER, "S1"], "method": [FRESH]},
-        {
-            "pair": [*PAIRS][1:],
-            "level": [TOGETHER, "S1"],
-            "method": [FRESH],
-            "model": BASES[1:],
-            "rate": [BY_DEPTH],
-        },
+        *_both(pair=OTHER_PAIRS, level=[TOGETHER, "S1"], method=[FRESH]),
         quick=FRESH,
     ),
-    _part(
-        "second_sets",
-        {"pair": [*PAIRS][1:], "method": [FRESH, LONG], "seed": [401]},
-        {
-            "pair": [*PAIRS][1:],
-            "method": [FRESH, LONG],
-            "seed": [401],
-            "model": BASES[1:],
-            "rate": [BY_DEPTH],
-        },
-        quick=FRESH,
-    ),
-    _part(
-        "gemma_two",
-        {"level": EVERY, "method": ["two stand-ins, 180 steps"], **GEMMA},
-    ),
-    _part(
-        "invented_bridges",
-        {"level": ["invented bridges"], "method": [FRESH, LONG]},
-        {
-            "level": ["invented bridges"],
-            "method": [FRESH, LONG],
-            "model": BASES[1:],
-            "rate": [BY_DEPTH],
-        },
-        quick=FRESH,
-    ),
-    part(
-        "merges",
-        measure_merges,
-        (Config(seed=400, method="standard"),),
-        [
-            *grid(Config, seed=[400], pair=MOST, method=[LONG]),
-            *grid(Config, seed=[400], **{**LONG_GEMMA, "pair": MOST}),
-        ],
-    ),
-    minutes=(10, 940),
+    _part("second_sets", *_both(pair=OTHER_PAIRS, method=[FRESH, LONG], seed=[401]), quick=FRESH),
+    _part("gemma_two", {"level": EVERY, "method": ["two stand-ins, 180 steps"], **GEMMA}),
+    _part("invented_bridges", *_both(level=[INVENTED], method=[FRESH, LONG]), quick=FRESH),
+    _part("merges", *_both(pair=MOST, method=[LONG]), quick="standard", act=measure_merges),
+    minutes=(10, 1300),
 )

@@ -10,6 +10,7 @@ import nbformat
 FOLDED = "<details>"  # hints, solutions and notes for lecturers open with it
 HINT = re.compile(r"<details><summary>Hint.*?</details>", re.DOTALL)
 FOLDERS = ("tests/data/persons", "tests/data/mascots", "notebooks/drawings")
+STORED = re.compile(r"{STUDIES}/([\w/.]+)")  # what notebooks read of the paper's studies
 PAGES = ("glossary.md", "teaching.md", "how-to/check_your_method.md", "how-to/train.md")
 
 
@@ -24,8 +25,13 @@ def handout(root: Path, folder: Path) -> None:
     for source in sorted((root / "notebooks").glob("*.ipynb")):
         notebook = nbformat.read(source, as_version=4)
         for cell in notebook.cells:
-            # In the handout pages lie beside the notebooks.
-            cell.source = cell.source.replace("](../docs/", "](")
+            # In the handout pages, tables and figures lie beside the notebooks.
+            cell.source = cell.source.replace("](../docs/", "](").replace(
+                "../paper/studies", "studies"
+            )
+            for name in STORED.findall(cell.source):
+                (folder / "studies" / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(root / "paper/studies" / name, folder / "studies" / name)
             # Hints share a cell with the solution; notes have one of their own.
             if cell.source.startswith(FOLDED):
                 cell.source = "\n\n".join(HINT.findall(cell.source))

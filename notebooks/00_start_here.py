@@ -93,8 +93,8 @@ from loratheory.theorems.composition import two_read_region
 #   help?](08_when_reuse_composes.ipynb) Small transformers, and gates that let adapters answer
 #   two-hop questions together. 90 minutes.
 # - **09** [When do shared solution templates help a merge?](09_shared_templates.ipynb) Merged
-#   adapters vote on the next step of a solution. In small transformers a majority of the votes is
-#   not enough. 75 minutes.
+#   adapters vote on the next step of a solution. In small transformers
+#   a won vote can give a wrong solution. 75 minutes.
 # - **10** [Do the limits hold in a real language model?](10_real_language_model.ipynb) Two adapters
 #   for a model with 135M parameters, and predictions that are tested on this model. 75 minutes.
 # - **11** [Can adapters be trained to compose with unseen partners?](11_training_to_compose.ipynb)
@@ -179,8 +179,8 @@ assert report.ok
 #   two-hop questions.
 # - **A block course (two weeks).** One notebook in each session, in this order: 01, 03, 04, 05, 02,
 #   06, 07, 08, 09, 10, 11. The first four notebooks are about single facts and tasks, and the next
-#   four notebooks are about two hops. The last three notebooks ask whether the results hold for
-#   skills and in language models.
+#   four notebooks are about two hops. The last three ask whether results hold for
+#   skills (09) and in language models (10, 11).
 # - **Projects.** The [page for teaching](../docs/teaching.md) has the learning objectives and three
 #   open questions, each with a first step.
 #

@@ -109,9 +109,9 @@ assert sp.simplify(root - (sp.GoldenRatio - 1)) == 0
 
 # %% [markdown]
 # **Step 4: more hops.** Now let a question have $K$ hops, and let the fact of each hop be edited
-# with strength $c$. A path may use the new facts for $j$ hops and then an old fact. After the old
-# fact the path meets no other edit. The weight of this path is $c^{j}(1-c)$, for $j=0,\dots,K-1$.
-# The path that uses only new facts has the weight $c^K$. All weights add up to one. For $c\le1$ the
+# with strength $c$. A path may use the new facts for $j$ hops and then an old fact. No later fact
+# on this path is an edited fact. The weight of this path is $c^{j}(1-c)$, for $j=0,\dots,K-1$. The
+# path that uses only new facts has the weight $c^K$. All weights add up to one. For $c\le1$ the
 # strongest rival is the path that uses the old fact at the first hop. So the new answer needs
 # $c^K>1-c$. The next cell computes the smallest $c$ that is enough, for one to five hops.
 
@@ -137,11 +137,11 @@ print(f"window: {survives} < m1/m0 < {composes} = {float(composes):.3f}")
 assert sp.simplify(composes - (2 * sp.sqrt(5) - 3)) == 0
 
 # %% [markdown]
-# **Step 6: adapters in every layer.** Let $L$ layers read from one residual stream and add the
-# values that they read to the stream. The old fact of hop 1 is stored in the first layer, and the
-# old fact of hop 2 in the last layer. Each edit is spread evenly, with a share $\frac1L$ in each
-# layer. A path takes the fact of hop 1 from some layer and the fact of hop 2 from a *later* layer.
-# We add up the weights of three kinds of paths:
+# **Step 6: adapters in every layer.** Let $L$ layers read one residual stream, and let each add to it the
+# value that it finds. The old fact of hop 1 is stored in the first layer, and the old fact of
+# hop 2 in the last layer. Each edit is spread evenly, with a share $\frac1L$ in each layer. A path
+# takes the fact of hop 1 from some layer and the fact of hop 2 from a *later* layer. We add up the
+# weights of three kinds of paths:
 #
 # - both facts are old: there is one path, so $p_0=1$;
 # - the fact of hop 1 is new, from any layer except the last, and the fact of hop 2 is old:
@@ -357,21 +357,20 @@ explore(needed, hops=IntSlider(2, min=1, max=6), adapters=IntSlider(2, min=1, ma
 
 # %% [markdown]
 # ## In a real model
-# A language model is no product of two matrices. But the answer's lead, as a
-# function of the coefficients, can be measured with each adapter on or off. Write $m$ for the lead
-# without adapters, $\delta_1$ and $\delta_2$ for the change that each adapter makes alone, and
-# the *interaction* $I$ for what both together add to that. If the lead does not bend along either
-# coefficient, it is exactly
+# A language model is no product of two matrices. But we can measure the answer's lead with each
+# adapter on or off, and infer it for other coefficients. Let $m$ be the lead without adapters,
+# $\delta_1$ and $\delta_2$ the change by each adapter alone, and $m+\delta_1+\delta_2+I$ the lead
+# with both; $I$ is the *interaction*. If the lead is linear in each coefficient, it is exactly
 #
 # $$m+(\delta_1+\delta_2)\,c+I\,c^2$$
 #
 # at a common coefficient $c$ (`thm:corner-law`). Step 3 is the case $m=-1$, $\delta_1+\delta_2=1$,
 # $I=1$. If the second derivatives along the coefficients are at most $\kappa_1$ and $\kappa_2$,
-# the lead differs from this by at most $\frac12(\kappa_1+\kappa_2)\,c(1-c)$. So four forward
-# passes predict at which coefficient a question is answered. Two more passes, with half of each
-# adapter alone, show how much the lead bends. We ask a small language model about Brixel, whose
-# country one adapter holds, and whose country's mascot the other one holds. If the model is not
-# installed, a message says how to install it.
+# the lead differs from this by at most $\frac12(\kappa_1+\kappa_2)\,c(1-c)$. So four forward passes
+# predict at which coefficient a question is answered. Two more passes, each with one adapter at ½,
+# show how far it is from linear. One adapter holds Brixel's country, the other one this country's
+# mascot. We add both to a small language model. If the model is not installed, a message says how
+# to install it.
 
 # %%
 PROMPT = "The mascot animal of the country where Brixel was born is the"
@@ -413,11 +412,10 @@ def compare(count: int = 11):
 compare()
 
 # %% [markdown]
-# Both predictions rise with the measured lead, and both are late. The model answers from 0.6 on;
-# four passes say 0.8, six passes say 0.9. So more passes need not be better: a lead bends most
-# where the strongest rival changes.
-# The two adapters have no stand-in training, and their sum answers one two-hop question in twenty.
-# Study `lm_corners` compares many pairs of adapters.
+# Both predicted leads rise too, but become positive later. Dolphin leads from 0.6 on; four passes
+# predict 0.8, six predict 0.9. So more passes need not be better: a lead bends most where the
+# strongest rival changes. Neither adapter had stand-in training (notebook 11); the sum answers 5%
+# of two-hop questions. Study `lm_corners` compares many pairs of adapters.
 
 # %% [markdown]
 # ## What this does not say

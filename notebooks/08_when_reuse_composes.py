@@ -172,7 +172,7 @@ print(f"false alarms per two-hop question: {gated['false_alarms'].mean():.3f}")
 
 # %% [markdown]
 # ## Verify
-# First we check the theorem. Its formula agrees with sampled reads within the sampling error.
+# First we check the theorem. Its formula agrees with simulated reads up to sampling error.
 
 # %%
 case = gates.Gated(adapters=8, facts=5, width=32, threshold=0.5)
@@ -266,8 +266,8 @@ assert curves["two_hop"].max() < 0.5
 # the other base models. It predicts 85% of the outcomes correctly. So the margins are of little
 # use.
 #
-# The next table has accuracies at a coefficient of one half, in percent. Each row is a case of old
-# facts, that is, of facts that the base model knew before:
+# The next table has accuracies at a coefficient of one half, in percent. Each row is a case; the
+# cases differ in the old facts of the base model:
 #
 # - `new subject`: the base model had an old fact for hop 2 and knew nothing about the subject;
 # - `overwrite`: the base model had old facts for both hops, and the answer of the old bridge entity
@@ -348,8 +348,8 @@ explore(switched, rule=SelectionSlider(options=choices, description="gate"))
 #   answers 23% of the two-hop questions, and the oracle answers 57%.
 # - **Gating costs time**: one more pass through the block for every adapter, at every token.
 # - **The oracle is not an upper bound.** The oracle keeps the right adapter active at *every* token
-#   of its pass. Gates deactivate this adapter at most tokens, and in some cases gates are more
-#   accurate.
+#   of its pass. Gates keep it off at a majority of tokens, and in some cases
+#   gates are more accurate.
 # - **Each adapter has few facts.** In a library with 20 facts per adapter, per-block gating answers
 #   57% of the two-hop questions. Twenty facts are more than twice the rank of an adapter. If an
 #   adapter changes the output everywhere, no gate can recognise its facts.

@@ -152,9 +152,9 @@ for seed in range(30):
 # %% [markdown]
 # **Single facts survive, and most two-hop answers are wrong.** From a coefficient of 0.35 on, more
 # than 85% of the single facts are right. At most 26% of the two-hop questions are right at any
-# common coefficient. The window of notebook 02 ends at a larger coefficient, and here no
-# coefficient helps. So this is not the window. Other layers help: if each adapter was trained in
-# its own half of the layers, the sum answers 55% of the two-hop questions.
+# common coefficient. In notebook 02 a larger coefficient ends the window, but here no coefficient
+# helps. So this is not the window. Other layers help: if each adapter was trained in its own half
+# of the layers, the sum answers 55% of the two-hop questions.
 #
 # The table has 20-way accuracy in percent: how often the right answer leads among twenty
 # candidates. Chance is 5%. Both adapters have the same coefficient $c$, and accuracies are means
@@ -187,13 +187,13 @@ print(f"at any pair of coefficients: at most {sums.max():.0%} of two-hop questio
 
 # %% [markdown]
 # In *two-step prompting* each prompt is about one hop. The answer to the first prompt is inserted
-# into the second prompt. So the bridge is written as a word, even if its probability is low
+# into the second prompt. So the model writes the bridge out, however low its probability
 # (`thm:clean-up-bridge`). Two-step prompting answers more than 80% of the questions from a
 # coefficient of 0.5 on.
 #
-# **The product law is refuted.** Its mean error is 26 points. A simpler prediction, the *weaker
-# hop*, has a mean error of 17 points: it is the smaller of the two accuracies `known_hop_2` and
-# `known_hop_1`. Both predictions were made before both adapters were used together.
+# **The product law is refuted.** Its mean error is 26 points. A simpler prediction is the *weaker
+# hop*, the smaller one of `known_hop_2` and `known_hop_1`. Its mean error is 17 points. Both
+# predictions were made before both adapters were used together.
 
 # %%
 pairs = [r for r in rows if r["rule"] == "sum" and r["predicted"] == r["predicted"]]
@@ -205,8 +205,8 @@ for name, words in (("predicted", "product law"), ("weaker", "weaker hop")):
 
 # %% [markdown]
 # So nothing in these data speaks for a product. Both predictions ignore that the adapters disturb
-# each other. Of 21 predictions each, the product law is too high in 19 cases, and the weaker hop in
-# 18 cases.
+# each other. Each predicts 21 cases. The product law is too high in 19 of them, the weaker hop in
+# 18.
 #
 # **The right order of the layers composes, the reversed order does not.** In the *right order* the
 # hop-1 adapter is active only below some layer, and the hop-2 adapter only from this layer on. In
@@ -349,8 +349,8 @@ explore(lambda first, second: print(accuracy_at(first, second)), **strengths)
 #   may work in a larger model, because a larger model may be better at second hops.
 # - **The facts are new.** The study `lm_old_facts` edits old facts of a model that composes, and
 #   finds the window of notebook 02. There, half of the changed hop-1 facts are right from a
-#   coefficient of 0.46 on. Half of the two-hop questions are right only above a coefficient of 0.61
-#   to 0.65.
+#   coefficient of 0.46 on. For two-hop questions it is 0.65, or 0.61 in
+#   the case `overwrite both`.
 # - **The countries are real**, and only the people are invented. In an earlier trial the countries
 #   were invented, too. In this trial, no coefficient gave right two-hop answers.
 # - **The sample is small**: three fact sets with twenty questions each. The confidence intervals

@@ -40,15 +40,15 @@
 # Peru, is not yet known. Only later layers can answer two-hop examples, so training on these
 # examples moves the fact to later layers.
 #
-# *Disagreeing* stand-ins give every person or country different answers. An adapter that ignores
-# its partner cannot memorise them (`thm:stand-in-ceiling`). In the theory, the adapter then
-# composes with many unknown partners. The only condition is that the bridges of the partner are
-# linear combinations of the bridges of the stand-ins (`thm:bridge-transfer`).
+# *Disagreeing* stand-ins differ on each person's or country's answer. An adapter that ignores its
+# partner cannot memorise them (`thm:stand-in-ceiling`). In the theory, the adapter then composes
+# with many unknown partners. The only condition is that the partner's bridge vectors are linear
+# combinations of the stand-ins' vectors (`thm:bridge-transfer`).
 #
 # **Evidence.** *Standard training* uses neither stand-ins nor two-hop examples. In a small language
 # model, the sum of two adapters answers the following share of the two-hop questions:
 #
-# - 2% to 26% after standard training of both adapters, in five pairs of relations;
+# - 0% to 28% after standard training of both adapters, in five pairs of relations;
 # - 84% to 98% after training with fresh stand-ins, in the same five pairs;
 # - 37% after standard training and 93% with *two trained stand-ins* that take turns, for people,
 #   countries and mascots in ten other fact sets.
@@ -58,8 +58,8 @@
 #
 # **A common misconception.** "Two adapters that know both facts only need a better merge." Or:
 # "More single-hop training will make the two adapters compose." Every placement of a fact has the
-# same single-hop loss, so more single-hop examples do not help. We also combined adapters with
-# standard training in other ways, which helped less than stand-in training.
+# same single-hop loss, so more single-hop examples do not help. Other combination methods for
+# adapters with standard training helped less than stand-in training.
 #
 # **After this notebook** you can say why single-hop training leaves the placement of a fact open.
 # You can choose stand-ins that determine the placement. You can test an adapter with a partner that
@@ -134,16 +134,16 @@ assert sp.simplify(loss.subs(q, best) - sp.log(2)) == 0
 # With one stand-in, an adapter can memorise the answer for each subject and reach a loss of zero.
 # With two stand-ins, a loss below $\ln 2$ shows that the answers of the adapter depend on which
 # stand-in is active. With $s$ answers the limit is $\ln s$. Fresh stand-ins draw every answer anew
-# from a list, so $s$ is the length of this list. Two stand-ins can also be memorised themselves,
-# and fresh ones cannot: each of them is active for one step only.
+# from a list, so $s$ is the length of this list. An adapter can also memorise two stand-ins
+# themselves, but not fresh ones: each is active for one step only.
 #
 # **Step 3: what the adapter does with an unseen partner.** An *unseen partner* is the real adapter
 # of another author, and it was active in no training. Stand-ins help if the bridge of this partner
-# is a combination of the bridges of the stand-ins. The reason is what the second hop reads: a
-# *state*, which is the state of the prompt plus the bridge that the first hop adds. In training,
-# the stand-ins added the bridge. Suppose that the second hop is linear, and that training finds the
-# solution of least norm. Then the second hop gives the right answer for every linear combination of
-# the training states. If a state is orthogonal to all training states, the output is zero.
+# is a combination of the bridges of the stand-ins. The reason is that the second hop reads a
+# *state*: the prompt's state plus the bridge that the first hop adds. In training, the stand-ins
+# added the bridge. Suppose that the second hop is linear, and that training finds the solution of
+# least norm. Then the second hop gives the right answer for every linear combination of the
+# training states. If a state is orthogonal to all training states, the output is zero.
 
 # %% [markdown]
 # ## Construct
@@ -236,25 +236,25 @@ for claim in map(theorem, labels):
 # %% [markdown]
 # **Fresh stand-ins in a language model.** With fresh stand-ins, the sum of two adapters answers 84%
 # to 98% of the two-hop questions on SmolLM2-135M, and 81% to 98% on gemma-3-270m. After standard
-# training it answers at most 26%.
+# training it answers at most 28%.
 #
-# To train a new stand-in at each step would take too long. So all fresh stand-ins share their keys
-# and values, like the linear memories of this course. There is one key for each subject of the
+# To train a new stand-in at each step would take too long. So all fresh stand-ins use one set of
+# keys and values, as in this course's linear memories. There is one key for each subject of the
 # partner's facts, and one value for each possible answer. A stand-in is a choice of values, and
-# choosing costs nothing. The command
-# `loratheory train` does this by default ([how](../docs/how-to/train.md)).
+# choosing costs nothing. The command `loratheory train` does this by default
+# ([how](../docs/how-to/train.md)).
 #
 # The study `lm_strangers` has five pairs of relations, such as "Zorvik was born in Peru" and "The
 # mascot of Peru is the otter". The table has top-1 accuracy on two-hop questions in percent, for
 # the sum of both adapters. The test prompts use *held-out templates*: wordings that were never used
-# in training. Each number is from one fact set and one training. Training has 180 steps with fresh
-# stand-ins, and 90 steps otherwise. On gemma, fresh stand-ins have the learning rate that
-# `loratheory train` takes by default, and standard training has three fifths of it. On gemma,
-# standard training leaves some single facts unlearned, which explains some of its two-hop errors.
+# in training. Each number is from one fact set and one training. Training has 180
+# steps, and 90 with two trained stand-ins. On gemma the learning rate is the default of
+# `loratheory train`. There the sum of standard adapters also loses single facts in three of five
+# pairs, which explains some of its two-hop errors.
 
 # %%
 runs = pd.read_csv(f"{STUDIES}/lm_strangers/table.csv.gz", low_memory=False)
-runs = runs[(runs["rule"] == "sum") & (runs["level"] == "S0")]
+runs = runs[(runs["rule"] == "sum") & (runs["level"] == "S0") & (runs["seed"] == 400)]
 PAIRS = {
     "birth, mascot": "countries, mascots",
     "ship, flower": "flag states, flowers",
@@ -265,10 +265,10 @@ PAIRS = {
 small = runs[runs["base"].str.startswith("SmolLM2") & (runs["rate"] == 1)]
 gemma = runs[runs["base"].str.startswith("gemma")]
 trainings = {
-    "SmolLM2, standard": small[small["method"] == "standard"],
+    "SmolLM2, standard": small[small["method"] == "standard, 180 steps"],
     "SmolLM2, two trained": small[small["method"] == "two stand-ins"],
     "SmolLM2, fresh": small[small["method"] == "fresh stand-ins"],
-    "gemma, standard": gemma[gemma["method"] == "standard"],
+    "gemma, standard": gemma[gemma["part"] == "matched"],
     "gemma, fresh": gemma[gemma["part"] == "rule_by_depth"],
 }
 by_pair = pd.DataFrame(
@@ -280,9 +280,10 @@ assert (by_pair["SmolLM2, fresh"] > by_pair["SmolLM2, two trained"]).all()
 assert by_pair[["SmolLM2, standard", "gemma, standard"]].max(axis=None) < 0.3
 
 # %% [markdown]
-# **One author is enough for most questions.** If only the author of the hop-2 adapter uses fresh
-# stand-ins, the sum answers 88% of the two-hop questions. The longer training is not the reason:
-# with as many steps, standard training of both adapters gives 28%. The table has the first pair of
+# **One author alone helps, by relation.** If only the author of the hop-2 adapter uses fresh
+# stand-ins, the sum answers 88% of the two-hop questions of the first pair, and 25% to 91% of those
+# of the other four. The longer training is not the reason: with as many steps, standard training
+# of both adapters gives 28% for the first pair. The table has the first pair of
 # relations on SmolLM2-135M, with accuracies in percent. Two columns and one row need an
 # explanation:
 #
@@ -398,8 +399,8 @@ assert late["standard, 90 steps", "sixth 6"] > 0.4
 assert late["two stand-ins", "sixth 6"] > 0.75
 
 # %% [markdown]
-# Stand-ins for both adapters give 87%, only 2 points more than late-layer training of the hop-2
-# adapter. Late-layer training keeps more hop-1 facts and more base-model facts.
+# Stand-ins for both adapters give 87%, 2 points more than stand-ins for hop 1 and late layers for
+# hop 2. Late-layer training keeps more hop-1 facts and more base-model facts.
 #
 # **How many stand-ins?** More disagreeing stand-ins help more, and agreeing ones help less. The
 # figure shows the study `number_of_stand_ins` on small transformers, which can be trained until
@@ -412,9 +413,9 @@ SVG(filename=f"{STUDIES}/number_of_stand_ins/figure.svg")
 # With $n$ disagreeing stand-ins, an adapter can memorise at most a share $1/n$ of its two-hop
 # examples. So with more disagreeing stand-ins, an adapter memorises less. Two adapters that never
 # met then compose more often. Four *agreeing* stand-ins raise the accuracy of the sum only from 9%
-# to 22%, because two-hop examples with agreeing stand-ins can be memorised. After training with
-# agreeing stand-ins, the hop-1 adapter alone applies its new fact in only 2% of the two-hop
-# questions. Fresh stand-ins are the limit of many disagreeing stand-ins.
+# to 22%, because two-hop examples with agreeing stand-ins can be memorised. If active alone after
+# such training, the hop-1 adapter applies its new fact in only 2% of the two-hop questions. Fresh
+# stand-ins are the limit of many disagreeing stand-ins.
 
 # %% [markdown]
 # **Add the adapters, do not average them.** The mean gives each adapter the coefficient ½, and
@@ -516,11 +517,11 @@ explore(
 #   does not know, are open questions.
 # - **The two authors share something**: the base model and the spelling of the bridges. If each
 #   author's two-hop examples cover only half of the bridges, two-hop accuracy falls from 95% to
-#   85%. If also templates, answers, relations and settings differ, it is 66%. Neither author sees
+#   85%. It is 66% if templates, answers, relations and settings differ, too. Neither author sees
 #   the adapter, the people or the mascots of the other author.
 # - **Some hop-1 facts are lost.** In held-out templates 72% of them are right after training with
-#   two trained stand-ins, and 97% after early-stopped standard training. With fresh stand-ins, 95%
-#   or more are right on SmolLM2, but in two of five pairs only 82% and 84% on gemma.
+#   two trained stand-ins, and 97% after early-stopped standard training. With fresh stand-ins 95%
+#   or more are right on SmolLM2; on gemma two of five pairs have only 82% and 84%.
 # - **The sum of two adapters with fresh stand-ins changes generic text.** On SmolLM2 its drift is 4
 #   to 5 nats per token, and after standard training it is 3 to 5. Two trained stand-ins give less
 #   drift.
@@ -703,9 +704,9 @@ judge("11.4", mine)
 # failed prediction, 25 for exercises.
 #
 # **Ask.** Before step 1: both adapters know their facts, so what can be missing? At step 2: what
-# would an adapter learn with a single stand-in? At the first table: which column compares equal
-# numbers of steps, and which table does? At the failed prediction: why must a measure beat a
-# per-condition baseline?
+# would an adapter learn with a single stand-in? At the first table: in which columns are the steps
+# equal, and in which later table? At the failed prediction: why must a measure beat a per-condition
+# baseline?
 #
 # **Common wrong answers.** "More single-hop examples are enough": every placement of a fact has the
 # same loss. "Two stand-ins force the adapter to read the bridge": the answer must depend on which

@@ -118,6 +118,6 @@ STUDY = study(
     _part("gemma_two", {"level": EVERY, "method": ["two stand-ins, 180 steps"], **GEMMA}),
     _part("invented_bridges", *_both(level=[INVENTED], method=[FRESH, LONG]), quick=FRESH),
     _part("merges", *_both(pair=MOST, method=[LONG]), quick="standard", act=measure_merges),
-    _part("merges_fresh", *_both(pair=MOST[:2], method=[FRESH]), quick=FRESH, act=measure_merges),
+    _part("merges_fresh", *_both(pair=PAIRS, method=[FRESH]), quick=FRESH, act=measure_merges),
     minutes=(10, 1300),
 )

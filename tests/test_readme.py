@@ -129,6 +129,26 @@ def test_the_promise_was_too_careful_as_often_as_the_pages_say():
     assert words.format(*(shown(one, level="S1") for one in hopeful)) in " ".join(TRAIN.split())
 
 
+def test_gating_keeps_answers_and_other_text_as_the_pages_say():
+    gate, plain = "rule=per-matrix gating, z = 2", "rule=coefficients; first={0}; second={0}"
+    rows = {"plain sum": plain.format(1), "mean": plain.format(0.5), "per-matrix": gate}
+    for row, rule in rows.items():
+        found = []
+        for base in (ON_SMALL, ON_GEMMA):
+            where = f"lm_strangers/merges_fresh: {{}}; {rule}; {base}"
+            found.append(f"{percent(value(parse_query(where.format('two_hop'))).middle)}%")
+            found.append(f"{value(parse_query(where.format('drift'))).middle:.1f}")
+        assert cells(TRAIN, row)[1:] == found
+    assert "answers {0} and {2} for the five pairs, at a drift of {1} and {3}".format(*found) in (
+        " ".join(README.split())
+    )
+    best = "most lm_strangers/merges: two_hop by rule; layer=-1; rule!=coefficients; "
+    found = [percent(value(parse_query(best + base)).middle) for base in (ON_SMALL, ON_GEMMA)]
+    assert "answers {}% (SmolLM2) and {}% (gemma) in the mean".format(*found) in (
+        " ".join(README.split())
+    )
+
+
 def test_what_one_author_alone_brings_is_in_the_stored_tables():
     parts = (f"hop_2_alone: two_hop by pair; {base}" for base in (ON_SMALL, ON_GEMMA))
     ends = [shown(part, end) for part in parts for end in ("least", "most")]

@@ -109,13 +109,6 @@ STUDY = study(
         {"level": [TOGETHER], "method": [HOP_2, LONG], **GEMMA},
         quick=HOP_2,
     ),
-    _part(
-        "other_pairs",
-        *_both(pair=OTHER_PAIRS, level=[TOGETHER, "S1"], method=[FRESH]),
-        quick=FRESH,
-    ),
-    _part("second_sets", *_both(pair=OTHER_PAIRS, method=[FRESH, LONG], seed=[401]), quick=FRESH),
-    _part("gemma_two", {"level": EVERY, "method": ["two stand-ins, 180 steps"], **GEMMA}),
     _part("invented_bridges", *_both(level=[INVENTED], method=[FRESH, LONG]), quick=FRESH),
     _part("merges", *_both(pair=MOST, method=[LONG]), quick="standard", act=measure_merges),
     _part("merges_fresh", *_both(pair=PAIRS, method=[FRESH]), quick=FRESH, act=measure_merges),

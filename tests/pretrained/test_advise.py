@@ -230,10 +230,10 @@ def test_where_a_model_overflows_is_far(free):
     assert optimise_coefficients(lambda c: _slopes(c)[0], _slopes, free, [1.0])[1] < 0.05
 
 
-def tried(way, kept, kl, cost=1.0):
+def tried(way, kept, kl, cost=1.0, drift=0.3):
     """A way by what it keeps of a number of prompts of each adapter."""
     shares = tuple(Share.of(f"a{i}", *counts) for i, counts in enumerate(kept))
-    return Evaluation(way, (1.0,), cost, kl, shares, (), (), 0.3)
+    return Evaluation(way, (1.0,), cost, kl, shares, (), (), drift)
 
 
 GATES = "prompt-level gating"
@@ -261,6 +261,17 @@ def test_the_verdict_by_hand(rows, kind, best, prompts):
     assert (found.retained >= NEEDED) == (kind in ("merge", "route"))
     gated = kind == "separate" and rows[-1][0] == GATES
     assert ("12 of 12 prompts of a1 to another" in found.reason) == gated
+
+
+@pytest.mark.parametrize(("drift", "named"), [(0.2, True), (0.4, False)])
+def test_a_way_that_retains_enough_and_drifts_less_is_named_with_a_merge(drift, named):
+    rows = [("mean", [ALL, ALL], 0.2, 1.0, 1.0), (GATES, [ALL, ALL], 0.3, 1.0, drift)]
+    found = recommend(
+        [tried(*row) for row in [*rows, ("tsv", [ALL, SOME], 0.3, 1.0, 0.0)]], ["mean"]
+    )
+    assert (found.best, f"{GATES} retains enough, too, at a drift of 0.2" in found.reason) == (
+        ("mean", named)
+    )
 
 
 @pytest.mark.parametrize(("right", "total"), [(0, 5), (1, 1), (9, 12), (12, 12), (57, 60)])

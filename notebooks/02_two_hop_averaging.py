@@ -137,11 +137,11 @@ print(f"window: {survives} < m1/m0 < {composes} = {float(composes):.3f}")
 assert sp.simplify(composes - (2 * sp.sqrt(5) - 3)) == 0
 
 # %% [markdown]
-# **Step 6: adapters in every layer.** Let $L$ layers read one residual stream, and let each add to it the
-# value that it finds. The old fact of hop 1 is stored in the first layer, and the old fact of
-# hop 2 in the last layer. Each edit is spread evenly, with a share $\frac1L$ in each layer. A path
-# takes the fact of hop 1 from some layer and the fact of hop 2 from a *later* layer. We add up the
-# weights of three kinds of paths:
+# **Step 6: adapters in every layer.** Let $L$ layers read one residual stream, and let each add to
+# it the value that it finds. The old fact of hop 1 is stored in the first layer, and the old fact
+# of hop 2 in the last layer. Each edit is spread evenly, with a share $\frac1L$ in each layer. A
+# path takes the fact of hop 1 from some layer and the fact of hop 2 from a *later* layer. We add up
+# the weights of three kinds of paths:
 #
 # - both facts are old: there is one path, so $p_0=1$;
 # - the fact of hop 1 is new, from any layer except the last, and the fact of hop 2 is old:

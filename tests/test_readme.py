@@ -149,6 +149,14 @@ def test_gating_keeps_answers_and_other_text_as_the_pages_say():
     )
 
 
+def test_what_invented_bridges_leave_is_in_the_stored_table():
+    parts = (f"invented_bridges: two_hop; method={FRESH}; {base}" for base in (ON_SMALL, ON_GEMMA))
+    one, two = (shown(part, level="invented bridges") for part in parts)
+    assert f"fresh stand-ins answer {one} and {two}" in " ".join(README.split())
+    assert f"answer {one} (SmolLM2) and {two} (gemma)" in " ".join(PAGES["index"].split())
+    assert f"answers {one} on SmolLM2-135M and {two} on gemma" in " ".join(TRAIN.split())
+
+
 def test_what_one_author_alone_brings_is_in_the_stored_tables():
     parts = (f"hop_2_alone: two_hop by pair; {base}" for base in (ON_SMALL, ON_GEMMA))
     ends = [shown(part, end) for part in parts for end in ("least", "most")]

@@ -102,7 +102,7 @@ def test_who_has_to_train_how_is_in_the_stored_tables():
         found = [of(small, ON_SMALL, *which), of(small, ON_SMALL, *which, "hop_1")]
         assert cells(TRAIN, row)[2:] == [*found, of(gemma, ON_GEMMA, *which)]
     for row, level in APART.items():
-        first, alone = level == "S0", "" if row == "these four" else "one_side"
+        first, alone = level == "S0", "differences_together" if row == "these four" else "one_side"
         found = [
             of("fresh", ON_SMALL, FRESH, level),
             of("rivals" if first else alone, ON_SMALL, HOP_2, level),

@@ -28,6 +28,7 @@ METHODS = {
     "fresh stand-ins": "fresh stand-ins",
 }
 PARTS = ("levels", "pairs", "settings", "fresh", "rule_by_depth", "matched", "rivals", "one_side")
+PARTS += ("differences_together",)
 
 
 def draw() -> Figure:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -146,6 +147,23 @@ def test_gating_keeps_answers_and_other_text_as_the_pages_say():
     found = [percent(value(parse_query(best + base)).middle) for base in (ON_SMALL, ON_GEMMA)]
     assert "answers {}% (SmolLM2) and {}% (gemma) in the mean".format(*found) in (
         " ".join(README.split())
+    )
+
+
+def test_two_trainings_of_a_condition_differ_as_the_page_says():
+    again = read_table("lm_strangers/merges_fresh")
+    again = again[
+        (again["rule"] == "coefficients") & (again["first"] == 1) & (again["second"] == 1)
+    ]
+    first = pd.concat([read_table("lm_strangers/fresh"), read_table("lm_strangers/rule_by_depth")])
+    first = first[(first["rule"] == "sum") & (first["level"] == "S0")]
+    first = first[first["method"] == FRESH].groupby(["base", "pair", "rate"])["two_hop"].mean()
+    gaps = again.set_index(["base", "pair", "rate"])["two_hop"] - first
+    gaps, page = 100 * gaps.dropna(), (ROOT / "paper/studies/lm_strangers/results.md").read_text()
+    text = f"differ by up to {gaps.abs().max():.0f} points of two-hop accuracy, with a standard deviation"
+    assert (len(gaps), f"{text} of {(gaps**2 / 2).mean() ** 0.5:.0f} points for one" in page) == (
+        10,
+        True,
     )
 
 

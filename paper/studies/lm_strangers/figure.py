@@ -27,13 +27,13 @@ METHODS = {
     "two stand-ins": "two trained stand-ins",
     "fresh stand-ins": "fresh stand-ins",
 }
-PARTS = ("levels", "pairs", "settings", "fresh", "rule_by_depth", "matched", "rivals", "one_side")
-PARTS += ("differences_together",)
+PARTS = ("levels", "pairs", "settings", "fresh", "rule_by_depth", "matched", "rivals")
+PARTS_ALONE = ("one_side", "differences_together")
 
 
 def draw() -> Figure:
     """Draw the figure."""
-    table = pd.concat([read_table(f"lm_strangers/{part}") for part in PARTS])
+    table = pd.concat([read_table(f"lm_strangers/{part}") for part in (*PARTS, *PARTS_ALONE)])
     table = table[(table["rule"] == "sum") & table["method"].isin(METHODS)]
     # On gemma-3-270m fresh stand-ins are shown at the default rate.
     earlier = (table["base"] == "gemma-3-270m") & (table["method"] == "fresh stand-ins")

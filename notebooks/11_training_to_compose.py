@@ -310,7 +310,9 @@ assert shown.loc["standard for hop 1, fresh for hop 2", "two_hop"] > 0.8
 
 # %% [markdown]
 # The drift shows a side effect: the sum changes generic text, here even more than after standard
-# training. So take the adapters off for other tasks.
+# training. So take the adapters off for other tasks, or gate them: *per-matrix gating*, with each
+# adapter active only where its output is unusually large, answers 94% of the questions of the five
+# pairs on SmolLM2 and 86% on gemma, at a drift of 0.2 and 0.1 nats.
 #
 # **Two trained stand-ins, ten fact sets.** Two disagreeing stand-ins raise two-hop accuracy from
 # 37% to 93%, in as many steps. Here the stand-ins are ordinary adapters that take turns. The study

@@ -523,7 +523,7 @@ explore(
 #   the adapter, the people or the mascots of the other author.
 # - **Some hop-1 facts are lost.** In held-out templates 72% of them are right after training with
 #   two trained stand-ins, and 97% after early-stopped standard training. With fresh stand-ins 95%
-#   or more are right on SmolLM2; on gemma two of five pairs have only 82% and 84%.
+#   or more are right on SmolLM2; on gemma two of five pairs have only 83% and 84%.
 # - **The sum of two adapters with fresh stand-ins changes generic text.** On SmolLM2 its drift is 4
 #   to 5 nats per token, and after standard training it is 3 to 5. Two trained stand-ins give less
 #   drift.

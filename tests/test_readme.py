@@ -143,6 +143,9 @@ def test_gating_keeps_answers_and_other_text_as_the_pages_say():
     assert "answers {0} and {2} for the five pairs, at a drift of {1} and {3}".format(*found) in (
         " ".join(README.split())
     )
+    hop_1 = [f"lm_strangers/merges_fresh: hop_1; {rule}; {ON_SMALL}" for rule in rows.values()]
+    kept = [percent(value(parse_query(query)).middle) for query in hop_1]
+    assert f"gating leaves {kept[2]}% of the hop-1 facts, the sum {kept[0]}%" in TRAIN
     best = "most lm_strangers/merges: two_hop by rule; layer=-1; rule!=coefficients; "
     found = [percent(value(parse_query(best + base)).middle) for base in (ON_SMALL, ON_GEMMA)]
     assert "answers {}% (SmolLM2) and {}% (gemma) in the mean".format(*found) in (

@@ -142,8 +142,8 @@ second. <b>Drag the point</b>, or use the sliders.</p>
 <path d="M${at(0.5, 0)} L${at(0.5, TOP)} M${at(0, 0.5)} L${at(TOP, 0.5)}" stroke="currentColor" stroke-dasharray="5 4" opacity=".5"/>
 <path d="M${at(0, 1)} L${at(1, 0)}" stroke="currentColor" stroke-dasharray="1 4" stroke-width="2" opacity=".8"/>
 <path d="M${at(0, 0)} L${at(TOP, 0)} L${at(TOP, TOP)} L${at(0, TOP)} Z" fill="none" stroke="currentColor"/>
-${ticks.join("")}<text x="200" y="366" text-anchor="middle">c₁, left of Ada’s edit</text>
-<text transform="translate(11 170) rotate(-90)" text-anchor="middle">c₂, left of Lab 2’s edit</text>
+${ticks.join("")}<text x="200" y="366" text-anchor="middle">c₁, share of Ada’s edit</text>
+<text transform="translate(11 170) rotate(-90)" text-anchor="middle">c₂, share of Lab 2’s edit</text>
 <circle r="9" fill="var(--color-background-primary, white)" stroke="currentColor" stroke-width="3"/></svg>
 <p role="status" aria-live="polite"></p>
 <span class="key" style="--colour:var(--won)">the two-hop answer is right</span><br>

@@ -79,8 +79,8 @@ def recommend(tried: Sequence[Any], merges: Sequence[str]) -> Verdict:
     *_, bound, kind = max(ranked)
     one, reason = best[kind], _explain(best[kind])
     if bound >= NEEDED:
-        other = kind == "route" and "merge" in best
-        reason += f" {_describe(best['merge'])}." if other else _explain_gentler(one, tried)
+        worse = kind == "route" and "merge" in best
+        reason += f" {_describe(best['merge'])}." if worse else _explain_gentler(one, tried)
         return Verdict(kind, one.method, one.method, bound, 0, reason)
     reason += f" A recommendation needs {100 * NEEDED:.0f}%."
     worst, least = find_worst(one), count_needed()
@@ -95,8 +95,10 @@ def _explain_gentler(taken: Any, tried: Sequence[Any]) -> str:
     """Return which method retains enough, too, and drifts less than a third as far, if any does."""
     enough = [x for x in tried if lower_bound(find_worst(x).right, find_worst(x).total) >= NEEDED]
     least = min(enough, key=attrgetter("drift"))
-    said = f" Other text: {least.method} retains enough, too, at a drift of {least.drift:.2g} nats."
-    return said if 3 * least.drift < taken.drift else ""
+    gentler = (
+        f" Or {least.method}: it retains enough, too, and drifts {least.drift:.2g} nats per token."
+    )
+    return gentler if 3 * least.drift < taken.drift else ""
 
 
 def _explain_gating(tried: Sequence[Any]) -> str:

@@ -151,8 +151,8 @@ def test_every_merge_is_measured_and_coefficients_of_one_are_the_sum(monkeypatch
         row for row in rows if (row["rule"], row["first"], row["second"]) == ("coefficients", 1, 1)
     ]
     assert {name: both[name] for name in wanted} == wanted
-    # Two layers leave two of the five splits; no other two ways are the same.
-    assert len({row["drift"] for row in rows}) == len(rows) - 3
+    assert len({row["drift"] for row in rows if row["rule"] == "coefficients"}) == 16
+    assert {row["layer"] for row in rows} == {-1, 0, 1}
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from paper.style import Figure, by, chance, dots, finish, panels
-from paper.tables import read_table
+from paper.tables import percent, read_table
 
 PAIRS = {
     "birth, mascot": "countries, mascots",
@@ -27,13 +27,13 @@ METHODS = {
     "two stand-ins": "two trained stand-ins",
     "fresh stand-ins": "fresh stand-ins",
 }
-PARTS = ("levels", "pairs", "settings", "fresh", "rule_by_depth", "matched", "rivals")
-PARTS_ALONE = ("one_side", "differences_together")
+PARTS = ("levels", "pairs", "settings", "fresh", "rule_by_depth", "matched", "rivals", "one_side")
 
 
 def draw() -> Figure:
     """Draw the figure."""
-    table = pd.concat([read_table(f"lm_strangers/{part}") for part in (*PARTS, *PARTS_ALONE)])
+    names = (*PARTS, "differences_together")
+    table = pd.concat([read_table(f"lm_strangers/{name}") for name in names])
     table = table[(table["rule"] == "sum") & table["method"].isin(METHODS)]
     # On gemma-3-270m fresh stand-ins are shown at the default rate.
     earlier = (table["base"] == "gemma-3-270m") & (table["method"] == "fresh stand-ins")
@@ -56,7 +56,7 @@ def draw() -> Figure:
         panel.set_xticks((0, 0.5, 1), ("0", "0.5", "1"))
     axes[1].set_yticklabels([])
     return finish(
-        figure, f"Fresh stand-ins: at least {min(fresh):.0%} of two-hop questions in every row"
+        figure, f"Fresh stand-ins: {percent(min(fresh))}% of two-hop questions or more in each row"
     )
 
 

@@ -35,7 +35,7 @@ MORE = ("six stand-ins", "CompAs", "completed examples", "completed examples, la
 GEMMA: Mapping[str, Any] = {"seed": [400], "model": BASES[1:], "rate": [2.0]}
 BY_DEPTH: Mapping[str, Any] = {"model": BASES[1:], "rate": [5 / 3]}  # 30 layers over gemma's 18
 OTHER_PAIRS = [*PAIRS][1:]
-MOST = [*PAIRS][:3]  # of the two-hop questions, standard
+EASIEST = [*PAIRS][:3]  # for the sum of standard adapters
 PARTNERS: Mapping[str, Any] = {
     "level": ["S4, other trainer"],
     "method": [FRESH, "fresh stand-ins, whole answers"],
@@ -110,7 +110,7 @@ STUDY = study(
         quick=HOP_2,
     ),
     _part("invented_bridges", *_both(level=[INVENTED], method=[FRESH, LONG]), quick=FRESH),
-    _part("merges", *_both(pair=MOST, method=[LONG]), quick="standard", act=measure_merges),
+    _part("merges", *_both(pair=EASIEST, method=[LONG]), quick="standard", act=measure_merges),
     _part("merges_fresh", *_both(pair=PAIRS, method=[FRESH]), quick=FRESH, act=measure_merges),
     minutes=(10, 1300),
 )

@@ -95,9 +95,7 @@ def _explain_gentler(taken: Any, tried: Sequence[Any]) -> str:
     """Return which method retains enough, too, and drifts less than a third as far, if any does."""
     enough = [x for x in tried if lower_bound(find_worst(x).right, find_worst(x).total) >= NEEDED]
     least = min(enough, key=attrgetter("drift"))
-    gentler = (
-        f" Or {least.method}: it retains enough, too, and drifts {least.drift:.2g} nats per token."
-    )
+    gentler = f" Or {least.method}: it retains enough and drifts {least.drift:.2g} nats per token."
     return gentler if 3 * least.drift < taken.drift else ""
 
 

@@ -32,8 +32,8 @@ PARTS = ("levels", "pairs", "settings", "fresh", "rule_by_depth", "matched", "ri
 
 def draw() -> Figure:
     """Draw the figure."""
-    names = (*PARTS, "differences_together")
-    table = pd.concat([read_table(f"lm_strangers/{name}") for name in names])
+    parts = (*PARTS, "differences_together")
+    table = pd.concat([read_table(f"lm_strangers/{part}") for part in parts])
     table = table[(table["rule"] == "sum") & table["method"].isin(METHODS)]
     # On gemma-3-270m fresh stand-ins are shown at the default rate.
     earlier = (table["base"] == "gemma-3-270m") & (table["method"] == "fresh stand-ins")

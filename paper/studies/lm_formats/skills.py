@@ -48,7 +48,8 @@ def cell(config: Config) -> list[Row]:
     list of dict
         The config; the ``rule``; shares of whole answers to problems that need both skills, in
         either order (``both``), one skill (``first``, ``second``), with names, things and numbers
-        drawn anew; the share of the most frequent answer to problems of both (``constant``).
+        drawn anew; the same when the text may go on after the digit (``both_open`` and so on); the
+        share of the most frequent answer to problems of both (``constant``).
     """
     from loratheory.pretrained.generate import measure_answers
     from paper.studies._shared.language import depth
@@ -70,7 +71,8 @@ def cell(config: Config) -> list[Row]:
         row |= {"rule": NAMES.get(rule, rule), "constant": constant}
         with act(model, adapters):
             for name, pairs in questions.items():
-                row[name] = measure_answers(model, name, pairs, ended=rule != "base").part
+                row[name] = measure_answers(model, name, pairs).part
+                row[f"{name}_open"] = measure_answers(model, name, pairs, ended=False).part
         rows.append(row)
     return rows
 

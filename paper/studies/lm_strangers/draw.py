@@ -26,6 +26,7 @@ from loratheory.pretrained.stand_ins import Partner, Plan
 
 DATA = tomllib.loads(Path(__file__).with_name("relations.toml").read_text("utf-8"))
 SIZE = 20  # facts of each author
+FEW, MANY = 5, 100  # or as many as there are bridges
 FURTHER = 50_000  # added to a seed, for names that are no subjects
 
 
@@ -59,6 +60,8 @@ LEVELS: Mapping[str, frozenset[str]] = {
     "S3": frozenset({"answers"}),
     "S4": frozenset({"settings"}),
     "S4, other trainer": frozenset({"settings", "trainer"}),
+    "S4, few facts": frozenset({"few"}),  # of hop 1
+    "S4, many facts": frozenset({"many"}),  # of hop 2
     "S5": frozenset({"relations"}),
     "S2 to S5": frozenset({"templates", "answers", "settings", "relations"}),
     "invented bridges": frozenset({"invented"}),
@@ -107,21 +110,22 @@ def draw(pair: str, level: str, seed: int) -> FactSet:
     rng = np.random.default_rng([seed, 20, [*PAIRS].index(pair)])
     names = tuple(invented(seed, 2 * SIZE))
     known = BRIDGES[DATA["hop_1"][relations.hop_1]["bridge"]]
-    bridges = rng.permutation(known)[:SIZE].tolist()
+    bridges = rng.permutation(known)[: MANY if "many" in apart else SIZE].tolist()
     if "invented" in apart:
         # No person has the name of a bridge.
         others = [name for name in invented(seed + FURTHER, 3 * SIZE) if name not in names]
         bridges = others[:SIZE]
     answers, words = _draw_answers(relations, apart, rng)
+    people = names[: FEW if "few" in apart else SIZE]
     facts = (
-        dict(zip(names[:SIZE], bridges, strict=True)),
-        dict(zip(bridges, np.resize(answers, SIZE).tolist(), strict=True)),
+        dict(zip(people, bridges, strict=False)),
+        dict(zip(bridges, np.resize(answers, len(bridges)).tolist(), strict=True)),
     )
     # Of these bridges an author has two-hop examples, and a stand-in has facts.
-    count = SIZE // 2 if "bridges" in apart else SIZE
+    count = len(bridges) // 2 if "bridges" in apart else len(bridges)
     inside = [{*rng.permutation(bridges)[:count].tolist()} for _ in range(2)]
     # A replayed fact about a bridge would be training data about it.
-    replay = [row for row in known_facts() if count == SIZE or not _mentions(row, bridges)]
+    replay = [row for row in known_facts() if count == len(bridges) or not _mentions(row, bridges)]
     asked = word(relations.hop_1, relations.answer)
 
     plans, further = [], []
@@ -158,7 +162,7 @@ def draw(pair: str, level: str, seed: int) -> FactSet:
             "hop_2": items(facts[1], asked.hop_2),
             "known": known_facts(held_out=True),
         },
-        np.array([sum(bridge in some for some in inside) for bridge in bridges]),
+        np.array([sum(bridge in some for some in inside) for bridge in facts[0].values()]),
     )
 
 

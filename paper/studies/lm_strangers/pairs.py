@@ -116,6 +116,8 @@ def train(model: "Model", facts: FactSet, config: Config, hop: int) -> tuple["Ad
     if "settings" in apart:
         how |= {"steps": 2 * how["steps"], "rank": 32}
         rate /= 2
+    if "many" in apart:
+        how["steps"] *= 3
     author = train_for_composition(
         model, facts.plans[hop], rate=rate, seed=seed, augmented=facts.further[hop], **how
     )
@@ -145,10 +147,10 @@ def answer_questions(model: "Model", facts: FactSet) -> list[Row]:
     """Return the shares of right answers of the adapters now active, by held-out template."""
     from loratheory.evaluate.answers import answers
 
-    right = {}
+    right, templates = {}, len(facts.questions["two_hop"]) // len(facts.covered)
     for name in ("two_hop", "hop_1", "hop_2"):
         each = answers(model, facts.questions[name]).vocabulary_right
-        right[name] = np.reshape(each, (-1, len(facts.covered)))
+        right[name] = np.reshape(each, (templates, -1))
     partly = facts.covered < 2
     rows = list[Row]()
     for number, two_hop in enumerate(right["two_hop"]):

@@ -13,6 +13,7 @@ from paper.studies._shared.run import Row
 if TYPE_CHECKING:
     from loratheory.adapters import Adapter
     from loratheory.pretrained import Model
+    from loratheory.pretrained.train import Training
 
 THINGS = ("apples", "books", "coins", "pens", "cups", "stones", "cards", "keys")
 LARGEST = 9  # of a result, so that every answer is a digit
@@ -30,6 +31,7 @@ STEPS: Mapping[str, Step] = {
 }
 SKILLS, STAND_INS = ("addition", "subtraction"), ("doubling", "losing all but one")
 COUNT, TRAINING_STEPS = 160, 150
+TOGETHER = "one adapter of both skills"
 NAMES = {"hop 1 alone": "addition alone", "hop 2 alone": "subtraction alone"}
 
 
@@ -52,12 +54,17 @@ def cell(config: Config) -> list[Row]:
         share of the most frequent answer to problems of both (``constant``).
     """
     from loratheory.pretrained.generate import measure_answers
-    from paper.studies._shared.language import depth
+    from paper.studies._shared.language import coefficients, depth
     from paper.studies.lm_strangers.pairs import uses
 
     model, [first, second] = config.base(dtype="bfloat16"), SKILLS
-    adapters = [_train(model, skill, config) for skill in SKILLS]
-    both = [*problems((first, second), config.seed, 9), *problems((second, first), config.seed, 9)]
+    act_by_rule = uses(depth(model))
+    if config.method == TOGETHER:
+        adapters = [_train_on_both(model, config)]
+        act_by_rule = {TOGETHER: coefficients(1.0)}
+    else:
+        adapters = [_train(model, skill, config) for skill in SKILLS]
+    both = _both_orders(SKILLS, config.seed, 9)
     questions = {
         "both": both,
         "first": problems((first,), config.seed, 9),
@@ -66,7 +73,7 @@ def cell(config: Config) -> list[Row]:
     answers = [answer for _, answer in both]
     constant = max(map(answers.count, answers)) / len(answers)
     rows = list[Row]()
-    for rule, act in uses(depth(model)).items():
+    for rule, act in act_by_rule.items():
         row: Row = {"seed": config.seed, "base": model.name.split()[0], "method": config.method}
         row |= {"rule": NAMES.get(rule, rule), "constant": constant}
         with act(model, adapters):
@@ -103,19 +110,43 @@ def _train(model: "Model", skill: str, config: Config) -> "Adapter":
 
     While a stand-in acts, problems of both its skill and the author's are shown.
     """
-    from loratheory.pretrained.train import StandIn, Training, fit_rate, train_once
+    from loratheory.pretrained.train import StandIn, train_once
 
-    how = Training(
-        rate=fit_rate(model), last_rate=0.1, steps=TRAINING_STEPS, enough=0.0, whole=True
-    )
+    how = _settings(model)
     stand_ins = list[StandIn]()
     if config.method == "stand-ins":
         for other in STAND_INS:
             own = problems((other,), config.seed, 1)
             brief = replace(how, steps=TRAINING_STEPS // 2)
             made_up = train_once(model, own, seed=(config.seed, 61), training=brief)
-            shown = [*problems((skill, other), config.seed, 2)]
-            shown += [*problems((other, skill), config.seed, 2), *own]
+            shown = [*_both_orders((skill, other), config.seed, 2), *own]
             stand_ins.append(StandIn(made_up, shown))
     examples = [*problems((skill,), config.seed, 3), *problems((skill,), config.seed, 4)]
     return train_once(model, examples, seed=(config.seed, 62), training=how, stand_ins=stand_ins)
+
+
+def _train_on_both(model: "Model", config: Config) -> "Adapter":
+    """Return one adapter that is trained on problems of one skill and of both, for reference."""
+    from loratheory.pretrained.train import train_once
+
+    examples = list[tuple[str, str]]()
+    for stream in (3, 4):
+        examples += _both_orders(SKILLS, config.seed, stream)
+        for skill in SKILLS:
+            examples += problems((skill,), config.seed, stream)
+    how = replace(_settings(model), steps=2 * TRAINING_STEPS)
+    return train_once(model, examples, seed=(config.seed, 63), training=how)
+
+
+def _both_orders(skills: tuple[str, str], seed: int, stream: int) -> list[tuple[str, str]]:
+    """Return problems that need two skills, in either order."""
+    return [*problems(skills, seed, stream), *problems(skills[::-1], seed, stream)]
+
+
+def _settings(model: "Model") -> "Training":
+    """Return how an adapter is trained: on whole answers and the end of the text."""
+    from loratheory.pretrained.train import Training, fit_rate
+
+    return Training(
+        rate=fit_rate(model), last_rate=0.1, steps=TRAINING_STEPS, enough=0.0, whole=True
+    )

@@ -23,7 +23,7 @@ STUDY = study(
         "skills",
         skills.cell,
         (skills.Config(seed=400),),
-        grid(skills.Config, seed=[400], model=BASES, method=METHODS),
+        grid(skills.Config, seed=[400], model=BASES, method=[*METHODS, skills.TOGETHER]),
     ),
     minutes=(10, 120),
 )

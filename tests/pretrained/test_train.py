@@ -133,6 +133,20 @@ def test_an_adapter_is_trained_once_and_comes_back_from_the_cache_bit_for_bit(ba
         train_once(**asked, seed=(7,))
 
 
+def test_the_cache_gives_nothing_that_was_trained_on_other_weights():
+    """Nor what an adapter that acts on the model would change; others may read the cache."""
+    model = lettered()
+    how = {"examples": EXAMPLES, "training": replace(SMALL, steps=2), "seed": (7,)}
+    first = train_once(model, **how)
+    [file] = cache_folder().rglob("*.safetensors")
+    assert file.stat().st_mode == file.with_suffix(".lock").stat().st_mode
+    with attach(model, [first]):
+        assert hash_adapter(train_once(model, **how)) != hash_adapter(first)
+    assert hash_adapter(train_once(model, **how)) == hash_adapter(first)
+    model.network.lm_head.weight.mul_(2)
+    assert hash_adapter(train_once(model, **how)) != hash_adapter(first)
+
+
 def test_cached_adapters_keep_their_names(base):
     """Another name would have every stored training made again."""
     train_once(base(), EXAMPLES, training=replace(SMALL, steps=1), seed=(7,))

@@ -313,8 +313,8 @@ def test_stand_ins_act_in_turn_and_what_is_shown_beside_each_is_its_own(base):
     assert not any(place.module._forward_hooks for place in maps(model).values())
 
 
-def test_the_gain_is_the_mean_growth_of_inputs_and_the_rate_follows_it(base):
-    model, last = base(), "model.layers.1.mlp.down_proj"
+def test_the_gain_is_the_mean_growth_of_inputs_and_the_rate_follows_it():
+    model, last = lettered(), "model.layers.1.mlp.down_proj"
     count, before = len(find_targets(model, Training())), measure_gain(model)
     # No map but the head comes after this one.
     with torch.no_grad():
@@ -329,8 +329,8 @@ def test_the_gain_is_the_mean_growth_of_inputs_and_the_rate_follows_it(base):
     assert not any(place.module._forward_hooks for place in maps(model).values())
 
 
-def test_without_a_map_that_answers_a_rate_must_be_given(base):
-    model = base()
+def test_without_a_map_that_answers_a_rate_must_be_given():
+    model = lettered()
     with torch.no_grad():
         for name in find_targets(model, Training()):
             maps(model)[name].module.weight.zero_()

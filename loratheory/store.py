@@ -113,7 +113,13 @@ def draft(target: Path, *, replace: bool = True) -> Iterator[Path]:
         room = tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name[:50]}.")
     with room:
         path = Path(room.name, place.name)
-        yield path
+        try:
+            yield path
+        except OSError as error:
+            # A full disk has no name of its own.
+            if error.errno is None or error.filename is not None:
+                raise
+            raise OSError(error.errno, os.strerror(error.errno), str(target)) from error
         with _naming(target):
             # Again: somebody may have made it meanwhile.
             _refuse_existing(place, replace=replace)

@@ -1,5 +1,6 @@
 """Files and folders are there whole or not at all, and only regular ones are ever replaced."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -122,6 +123,11 @@ def test_errors_name_the_path_that_the_user_named(tmp_path):
         with pytest.raises(OSError, match="directory") as caught:
             write_whole(path, "new")
         assert caught.value.filename == str(path)
+    # A full disk names no file itself.
+    full = OSError(errno.ENOSPC, "no space")
+    with pytest.raises(OSError, match="space") as caught, draft(tmp_path / "a"):
+        raise full
+    assert caught.value.filename == str(tmp_path / "a")
     assert names(tmp_path) == ["folder"]
 
 

@@ -226,11 +226,10 @@ def _check_same_base(infos: Sequence[Info]) -> None:
 
 def _join_infos(infos: Sequence[Info]) -> Info:
     """What an adapter made of all of these says about itself."""
-    base, dtype, config = "", DTYPES[0], dict(infos[0].config)
+    base, config = "", dict(infos[0].config)
     embeddings, notes, transposed = frozenset[str](), list[str](), False
     for info in infos:
         base = base or info.base
-        dtype = max(dtype, info.dtype, key=DTYPES.index)
         embeddings |= info.embeddings
         notes += info.notes
         transposed = transposed or bool(info.config.get("fan_in_fan_out"))
@@ -238,5 +237,11 @@ def _join_infos(infos: Sequence[Info]) -> Info:
     # PEFT warns about it in modules that are not transposed, and needs it in those that are.
     if transposed:
         config["fan_in_fan_out"] = True
+    dtypes = {info.dtype for info in infos}
+    # Neither of the short types holds the other's numbers.
+    dtypes |= {"float32"} if dtypes >= {"float16", "bfloat16"} else set()
+    dtype = max(dtypes, key=DTYPES.index)
     name = " + ".join(dict.fromkeys(map(attrgetter("name"), infos)))
-    return Info(name, base, dtype, embeddings, config, tuple(notes))
+    digests = {info.base_digest for info in infos}
+    digest = digests.pop() if len(digests) == 1 else ""
+    return Info(name, base, dtype, embeddings, config, tuple(notes), base_digest=digest)

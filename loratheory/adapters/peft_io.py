@@ -651,7 +651,9 @@ def write_adapter(
             rounding, widths = _save(folder / WEIGHTS, adapter, dtype)
             config = json.dumps(_config(adapter, widths), indent=2, sort_keys=True)
             (folder / CONFIG).write_text(config + "\n", encoding="utf-8")
-            if card is not None:
+            # A merge has no card but what its adapters agree on.
+            card = card or {"base_digest": adapter.info.base_digest}
+            if any(card.values()):
                 text = json.dumps(card, indent=2, ensure_ascii=False)
                 (folder / CARD).write_text(text + "\n", encoding="utf-8")
     except FileExistsError:

@@ -171,7 +171,9 @@ def advise(
     # all files are read before the model, which takes longest
     others = {}
     for folder in compare or ():
-        others[str(folder)] = out.Source(download=base.download).read(folder)
+        # A folder may have the name of a method.
+        name = f"./{folder}" if str(folder) in METHODS else str(folder)
+        others[name] = out.Source(download=base.download).read(folder)
     choosing, scoring = _read_questions(asked, library, names)
     how: Any = {"methods": tried, "others": others, **asked.judge()}
     loaded = base.load()
@@ -185,7 +187,8 @@ def advise(
     if shown := out.deliver(json, advice):
         _report(advice, verbose=verbose)
     # a method that is named alone is written whatever the verdict
-    alone = methods and len(tried) == 1 and bool(advice.tried) and advice.tried[0].method
+    could = [one.method for one in advice.tried if one.method in tried]
+    alone = could[0] if methods and len(tried) == len(could) == 1 else ""
     best = advice.verdict.best or alone
     if output and best:
         [one] = filter(lambda one: one.method == best, advice.tried)

@@ -74,7 +74,7 @@ def _violation(rule: OwnRule, law: str, seed: int) -> float:
 
     # the user does not declare a mean or a sum: both count as exact, by the name of such a method
     gaps = []
-    for name in ("factor-mean", "sum") if law == "exact" else ("sum",):
+    for name in ("factor-mean", "mean", "sum") if law == "exact" else ("sum",):
         method = Method(name, _rule, "", "", "", options=frozenset({"weights"}))
         gaps.append(LAWS[law](LawCase(method, "full", seed)))
     return min(gaps)

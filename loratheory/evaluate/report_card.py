@@ -25,6 +25,7 @@ from loratheory.pretrained.attach import collect_inputs
 from loratheory.pretrained.methods import METHODS, Subjects, attach_method
 from loratheory.pretrained.metrics import Share, batch, measure_accuracy, token_log_probs
 from loratheory.pretrained.models import GENERIC
+from loratheory.pretrained.train import identify_model
 from loratheory.store import cache_folder, code, content_hash, write_whole
 
 # the seed of the tasks' adapters
@@ -273,7 +274,7 @@ def known_marks(exam: Exam, progress: Callable[[str], None] = lambda _: None) ->
     marks = []
     for name, method in methods.items():
         progress(f"{name} on the language model")
-        made = {"code": code(), "rule": name, **asdict(exam)}
+        made = {"code": code(), "rule": name, **asdict(exam), "model": identify_model(exam.model)}
         # known methods depend on code alone, and take most of the time
         file = cache_folder() / "marks" / f"{content_hash(made)}.json"
         if not file.exists():

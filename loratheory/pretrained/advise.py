@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from loratheory.adapters import Adapter, AdapterOrPath, read_all
-from loratheory.pretrained.attach import Attached, attach
+from loratheory.pretrained.attach import Attached, attach, fit_adapters
 from loratheory.pretrained.coefficients import optimise_coefficients
 from loratheory.pretrained.exam import TOKENS, Divergence, Exam, Scorer, join_slopes
 from loratheory.pretrained.methods import METHODS, Method, Subjects, attach_method
@@ -232,6 +232,9 @@ def advise(
         raise failure(repr(min(unknown)), "no such method", f"choose from {', '.join(METHODS)}")
     # What each adapter alone writes is the standard that every method is held against.
     adapters = read_all(adapters)
+    if others:
+        # What does not fit is better found now than after all methods.
+        fit_adapters(model, [*others.values()])
     begin("each adapter alone")
     names, search, exams = tuple(choosing), list[Divergence](), dict[str, Exam]()
     with attach(model, adapters, 0.0) as acting:

@@ -366,7 +366,7 @@ def _compare_base(model: Model, adapter: Adapter) -> None:
     base, revision = info.base, info.revision
     # Owners differ between mirrors and local copies; the last part names the model.
     wanted, here = PurePath(base).name.casefold(), PurePath(model.name).name.casefold()
-    if info.base_digest:
+    if info.base_digest and model.digest:
         if info.base_digest != model.digest:
             fact = f"other weights than those of {model.name} (by their digests)"
     elif wanted and here and wanted != here:

@@ -395,7 +395,7 @@ def _ask_attributes(
     answers = [*dict.fromkeys(facts.values())]
     prompts = [asking.replace("{}", answer) for answer in answers]
     shares = next_token_logits(model, prompts).softmax(-1).amax(-1).tolist()
-    words = [re.split(r"[.,;:!?\n]", text.strip())[0] for text in write_on(model, prompts, 4)]
+    words = list(map(_cut_phrase, write_on(model, prompts, CONTINUED)))
     often, found, said = Counter(words), list[Resolved](), dict[str, str]()
     for answer, word, share in zip(answers, words, shares, strict=True):
         # A word said of more than half of several answers says nothing about them.
@@ -486,6 +486,12 @@ def _keep_silent(
         if text[:1] == " " and answer:
             examples.append(Example(prompt, answer, name, SILENCE))
     return examples
+
+
+def _cut_phrase(text: str) -> str:
+    """Return at most three words up to the first mark; nothing if none comes: it may cut a word."""
+    phrase, *rest = re.split(r"[.,;:!?\n]", text.strip(), maxsplit=1)
+    return phrase.strip() if rest and len(phrase.split()) <= 3 else ""
 
 
 def _cut_sentence(text: str) -> str:

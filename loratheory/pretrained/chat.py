@@ -15,7 +15,9 @@ def split_messages(row: Mapping[str, Any]) -> dict[str, Any]:
     The completion is the last message if it is the assistant's. Empty if there are no messages.
     """
     messages, answer = row.get("messages"), None
-    for one in messages if isinstance(messages, list) else ():
+    if not isinstance(messages, list):
+        return {}
+    for one in messages:
         if not isinstance(one, dict) or not are_texts([one.get("role"), one.get("content")]):
             return {}
     if messages and messages[-1]["role"] == "assistant":

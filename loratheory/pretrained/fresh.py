@@ -208,7 +208,7 @@ def make_fresh_stand_ins(
         return {name: value.detach().cpu().numpy() for name, value in values.items()}
 
     parts = [identify_model(model), asdict(texts), list(seed), "fresh", *["whole"] * whole]
-    kept, _ = keep_tensors(parts, _make)
+    kept, _ = keep_tensors(model, parts, _make)
     values = {name: torch.from_numpy(kept[name]).to(key) for name, key in keys.items()}
     return FreshStandIns(texts, _sites(model, keys), values, examples)
 

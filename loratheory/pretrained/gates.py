@@ -34,7 +34,7 @@ from loratheory.adapters import Scores, calibrate_z, response_norms, standardise
 from loratheory.lowrank import Array
 from loratheory.pretrained.attach import Attached, Router, collect_inputs
 from loratheory.pretrained.metrics import first_tokens, kl_by_row, one_by_one
-from loratheory.pretrained.models import GENERIC, Model, failure
+from loratheory.pretrained.models import GENERIC, Model, failure, output_head
 
 Groups = Sequence[Sequence[int]]
 # The network's arguments for ordinary prompts.
@@ -86,8 +86,20 @@ def gate_blocks(
         If a module stands in no block, a batch is padded, no token reaches a block, or, later, the
         network is called with a cache.
     """
-    router = _BlockRouter(model, acting)
+    router, before = _BlockRouter(model, acting), acting.route
     acting.follow(router)
+    try:
+        router.levels = _measure_levels(model, router, ordinary, z)
+    except BaseException:
+        # Without levels nobody would act.
+        acting.follow(before)
+        raise
+
+
+def _measure_levels(
+    model: Model, router: "_BlockRouter", ordinary: Ordinary | None, z: int | float
+) -> dict[str, Array]:
+    """Return each block's limits of response: mean plus `z` deviations over ordinary prompts."""
     with torch.no_grad():
         for one in one_by_one(model, GENERIC) if ordinary is None else ordinary:
             if "attention_mask" in one and not bool(one["attention_mask"].all()):
@@ -100,7 +112,7 @@ def gate_blocks(
             raise failure(block, "no token came there", "give prompts that reach it")
         tokens = torch.cat(responses)
         levels[block] = tokens.mean(0) + z * tokens.std(0, correction=0)
-    router.levels = levels
+    return levels
 
 
 class _BlockRouter(Router):
@@ -162,6 +174,12 @@ class _PromptRouter(Router):
 
     def __init__(self, model: Model, acting: Attached, groups: Groups) -> None:
         self.model, self.acting, self.size = model, acting, acting.coefficients.shape[1]
+        head = output_head(model)
+        for name, site in acting.sites.items():
+            # Passes that ask for the last logits alone show it the last tokens alone.
+            if head is not None and site.module is head:
+                fact = "the output head does not see every token of a prompt"
+                raise failure(name, fact, "attach adapters without the output head")
         self.watched = {"": model.network}
         self.scores: dict[str, Scores] = {}
         self.rows = torch.zeros(len(groups), self.size)

@@ -207,7 +207,8 @@ def write_combination(
         place.mkdir()
         # By number: names may be the same, or no names of folders.
         for number, adapter in enumerate(adapters, 1):
-            write_adapter(adapter, place / str(number))
+            known = adapter.info.base_digest or content.get("base_digest")
+            write_adapter(adapter, place / str(number), card={"base_digest": known})
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         (place / ROUTE).write_text(text, encoding="utf-8")
 

@@ -25,6 +25,7 @@ from loratheory.pretrained.models import GENERIC, Model, failure, maps, output_h
 from loratheory.shapes import Float
 
 AT_ONCE = 64  # prompts in a pass
+UNMASKED = ("rwkv", "recurrent_gemma")  # their states take in padding
 Tokens = Sequence[Sequence[int]]  # of texts
 # The end of a prompt that its answer follows without a space.
 DIRECT = re.compile(r"[\s=/([{]\Z")
@@ -187,6 +188,9 @@ def batch(
         If the model has no tokenizer, or a prompt no token.
     """
     read = tokenize(model, prompts, "prompt")
+    kind = getattr(getattr(model.network, "config", None), "model_type", "")
+    if kind in UNMASKED and len({*map(len, read)}) > 1:
+        raise failure(model, "it reads padding as text", "give it one prompt at a time (size=1)")
     rows = [torch.tensor([*row, *more]) for row, more in zip_longest(read, then, fillvalue=())]
     pad = getattr(model.tokenizer, "pad_token_id", None) or 0
     ids = pad_sequence(rows, batch_first=True, padding_value=pad, padding_side="left")
@@ -243,11 +247,11 @@ def answer_tokens(
     both, b, a = read(["b a", "b", "a"])
     # Some tokenizers put a space before each text themselves; a second one would be a token.
     space = "" if both == b + a else " "
-    rows = read([space + word for word in words])
+    rows = read([space + word.strip() for word in words])
     for number, prompt in enumerate(prompts):
         if DIRECT.search(prompt):
             # Behind a mark, where no tokenizer adds a space.
-            mark, row = read(["=", f"={words[number]}"])
+            mark, row = read(["=", f"={words[number].strip()}"])
             rows[number] = row[len(mark) :] or rows[number]
     return rows
 
@@ -270,6 +274,12 @@ def tokenize(model: Model, texts: Sequence[str], kind: str, **options: Any) -> l
         fact = "it has no tokenizer"
         raise failure(model, fact, "load it from a folder that holds its tokenizer")
     rows = [list(model.tokenizer(text, **options)["input_ids"]) for text in texts]
+    if kind == "prompt":
+        # Some tokenizers end each text, but a prompt goes on.
+        end, mark = (getattr(model.tokenizer, f"eos_token{x}", None) for x in ("_id", ""))
+        for row, text in zip(rows, texts, strict=True):
+            if len(row) > 1 and row[-1] == end and not text.endswith(mark or ""):
+                row.pop()
     # An empty prompt has no last position, an empty answer no first token.
     if not all(rows):
         empty = f"{kind} {texts[rows.index([])].strip()!r}"

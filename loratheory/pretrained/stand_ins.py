@@ -237,6 +237,7 @@ def complete_plan(file: str | Path) -> dict[str, Any]:
     words = partner[kind]
     if not are_texts(words) or len({*map(str.strip, words)}) < len(words):
         raise failure(file, f"{kind!r} of the partner is no list of different words", REMEDY)
+    partner[kind] = [*map(str.strip, words)]
     require_templates(file, "templates of the partner", partner["templates"])
     if phrases:
         if "two_hop_templates" in content or "held_out_two_hop_templates" in content:
@@ -298,6 +299,8 @@ def read_facts(file: Path) -> dict[str, Any]:
         if subject in names:
             raise failure(file, f"two facts have the subject {subject!r}", "leave one of them out")
         names.add(subject)
+    # Both authors must spell a bridge alike.
+    content["facts"] = {subject.strip(): answer.strip() for subject, answer in facts.items()}
     if not isinstance(replay, list) or not all(are_texts(x) and len(x) == 2 for x in replay):
         raise failure(file, "'replay' is no list of pairs of prompt and answer", REMEDY)
     if not isinstance(attributes, dict):
@@ -487,7 +490,7 @@ def train_for_composition(
     how = Training.with_stand_ins(steps, rate)
     how = replace(how, rank=rank, alpha=2 * rank, layers=layers, whole=whole)
     # Training would take minutes before it found out.
-    depth = int(model.network.config.num_hidden_layers)
+    depth = int(model.network.config.get_text_config().num_hidden_layers)
     if layers and not 0 <= layers[0] < layers[1] <= depth:
         fact = f"layers {layers[0]} to {layers[1] - 1} are not all there"
         raise failure(model, fact, f"name some of the layers 0 to {depth - 1}")

@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ from loratheory.pretrained.metrics import (
 from loratheory.pretrained.models import (
     GENERIC,
     Model,
+    digest_weights,
     failure,
     is_out_of_memory,
     maps,
@@ -212,7 +214,9 @@ def find_targets(model: Model, how: Training) -> list[str]:
         # What stands in no layer is trained only where all layers are.
         inside = how.layers is None or (number is not None and first <= number < after)
         ends = not how.targets or name.rpartition(".")[2] in how.targets
-        if inside and ends and not place.embedding and place.module is not head:
+        # Routers of experts return more than a product.
+        plain = not place.embedding and not name.endswith("router")
+        if inside and ends and plain and place.module is not head:
             # A module with two names is trained once.
             chosen.setdefault(id(place.module), name)
     if not chosen:
@@ -230,7 +234,7 @@ def fit_rate(model: Model) -> float:
     each layer by the same share in every model of the same depth, and as all layers add to one
     stream, the changes of all layers together make the same share at any depth.
     """
-    layers = int(model.network.config.num_hidden_layers)
+    layers = int(model.network.config.get_text_config().num_hidden_layers)
     return float(f"{RELATIVE_RATE * measure_gain(model) / layers:.1e}")
 
 
@@ -389,41 +393,48 @@ def train_once(
         rng = np.random.default_rng(list(seed))
         return _train(model, examples, how, rng, stand_ins, tick)[0].copy()
 
-    tensors, name = keep_tensors(parts, _make)
+    tensors, name = keep_tensors(model, parts, _make)
     # A file has its modules in another order than the network.
     return _fold(tensors, find_targets(model, how), how, Info(name=name, base=model.name))
 
 
 def keep_tensors(
-    parts: Sequence[Any], make: Callable[[], dict[str, np.ndarray]]
+    model: Model, parts: Sequence[Any], make: Callable[[], dict[str, np.ndarray]]
 ) -> tuple[dict[str, np.ndarray], str]:
     """Return what `make` returns, out of the cache if these parts name a file there, and its name.
 
-    Whoever asks for the same meanwhile waits.
+    Whoever asks for the same meanwhile waits. A file that was made with other weights of the model
+    is made anew, and while something acts on the model, the cache is not used.
     """
     name = content_hash(json.dumps(parts).encode())
+    if any(place.module._forward_hooks for place in maps(model).values()):
+        return make(), name
+    base = digest_weights(model.network.named_parameters())
     folder = cache_folder() / "taught"
     folder.mkdir(parents=True, exist_ok=True)
     with lock(folder / f"{name}.lock"):
         file = folder / f"{name}.safetensors"
-        tensors = _read_finished(file)
+        tensors = _read_finished(file, base)
         if not tensors:
             tensors = make()
             with draft(file) as path:
-                save_file(tensors, path, metadata={"last": "1"})
+                save_file(tensors, path, metadata={"last": "1", "base": base})
+                # It would be its owner's alone, but caches may be shared.
+                shutil.copymode(folder / f"{name}.lock", path)
     return tensors, name
 
 
-def _read_finished(file: Path) -> dict[str, Any]:
+def _read_finished(file: Path, base: str) -> dict[str, Any]:
     """Return the factors in a file of the cache; none if it is not there, or not of the last step.
 
-    Earlier versions kept trainings that were interrupted.
+    Earlier versions kept trainings that were interrupted, and did not say of which weights.
     """
     if not file.exists():
         return {}
     with safe_open(file, "np") as opened:
         about: Mapping[str, str] = opened.metadata() or {}
-        names = opened.keys() if about.get("last") == "1" else ()
+        same = about.get("base", base) == base
+        names = opened.keys() if about.get("last") == "1" and same else ()
         return {name: opened.get_tensor(name) for name in names}
 
 
@@ -615,7 +626,8 @@ def _answer_logits(factors: Trainable, prompts: Sequence[str], texts: Tokens) ->
     # The last token of a text is only predicted.
     padded = batch(model, prompts, [text[:-1] for text in texts])
     if factors.packed:
-        (count, length), width = padded["input_ids"].shape, 3 * model.network.config.hidden_size
+        (count, length), config = padded["input_ids"].shape, model.network.config
+        width = 3 * config.get_text_config().hidden_size
         # Costs in linear maps and in attention, in units of 4 widths.
         real = int(padded["attention_mask"].sum())
         if real * (width + real) < count * length * (width + length):

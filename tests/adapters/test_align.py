@@ -82,6 +82,14 @@ def test_no_adapter_is_refused():
         aligned([])
 
 
+def test_a_merge_has_the_digest_that_all_have_and_a_type_that_holds_all_numbers():
+    one, other = made(dtype="float16", base_digest="d"), made(dtype="bfloat16", base_digest="d")
+    info = aligned([one, other]).info
+    assert (info.dtype, info.base_digest) == ("float32", "d")
+    info = aligned([one, made(dtype="float16", base_digest="")]).info
+    assert (info.dtype, info.base_digest) == ("float16", "")
+
+
 def test_what_all_agree_on_is_handed_on():
     one = made(
         name="one", dtype="bfloat16", config={"task_type": "CAUSAL_LM", "a": 1}, notes=("n",)

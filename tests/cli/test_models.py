@@ -91,6 +91,11 @@ def test_advice_is_written_and_run(given, on, run):
     assert (code, json.loads(out), err) == (0, expected, wanted + "\n")
     merged = on("advise", *pair, *prompts, "--methods", "none", "--compare", given / "one")
     assert [one["method"] for one in merged["tried"]] == [str(given / "one")]
+    # A compared folder may have a method's name.
+    shutil.copytree(given / "one", "mean")
+    both = on("advise", *pair, *prompts, "--methods", "mean", "--compare", "mean", "-o", "more")
+    assert [one["method"] for one in both["tried"]] == ["mean", "./mean"]
+    assert Path("more", "adapter_config.json").exists()
 
 
 def test_how_texts_are_judged_and_progress_in_a_log(given, on, run, capsys):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from _pytest.outcomes import Failed
 from language import small, small_model
 
 from loratheory.evaluate import OwnRule, fact_adapters, report_card, rule_named, task_library
@@ -162,6 +163,11 @@ def test_known_methods_are_evaluated_once(exam, monkeypatch):
     assert [mark.rule for mark in first] == ["base", "sum"]
     monkeypatch.setattr(Exam, "mark", lambda *_, **__: pytest.fail("evaluated again"))
     assert report_card.known_marks(exam) == first
+    # Another model of the same name is measured itself.
+    other = Exam(exam.seed, exam.all_pairs, exam.base)
+    vars(other)["model"] = replace(exam.model, revision="other")
+    with pytest.raises(Failed, match="evaluated again"):
+        report_card.known_marks(other)
     monkeypatch.undo()
     own = OwnRule("a:sum", "merge", summed)
     assert [mark.rule for mark in report_card.own_marks(own, exam)] == ["a:sum", "a:sum, shuffled"]

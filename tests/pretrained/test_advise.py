@@ -451,6 +451,12 @@ def test_merged_adapters_are_scored_beside_the_ways_and_never_recommended(model,
     assert (mine.method, advice.verdict.closest) == ("mine", "mean")
     assert mean.kept == mine.kept
     assert mine.chosen_kl == pytest.approx(mean.chosen_kl, rel=1e-3)
+    # What does not fit is found before anything is tried.
+    wide, begun = Adapter.of({"lm_head": gaussian(np.random.default_rng(0), 9, 9, 1)}), list[str]()
+    how = {"methods": ["mean"], "others": {"wide": wide}, "begin": begun.append}
+    with pytest.raises(ModelError, match="1 of its 1 modules do not fit"):
+        advise(model, library, *split_prompts(PROMPTS), **how)
+    assert begun == []
 
 
 def test_what_a_way_costs_is_its_passes_of_the_base_and_all_factors(model, library):

@@ -23,6 +23,7 @@ from language import (
     peft_logits,
 )
 from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, Gemma3Config
 
 from loratheory.adapters import Adapter, Info
 from loratheory.lowrank import gaussian
@@ -38,7 +39,7 @@ from loratheory.pretrained import (
 )
 from loratheory.pretrained.metrics import batch, can_pack, last_logits, pack
 from loratheory.pretrained.models import maps
-from loratheory.pretrained.train import Factors, draw_order, find_targets
+from loratheory.pretrained.train import Factors, draw_order, find_targets, fit_rate
 
 BOTH_ENDS = {
     "llama": ({"model.embed_tokens"}, 15),
@@ -246,3 +247,23 @@ def test_no_theorem_is_broken_and_each_speaks_of_every_module(kind, base, librar
     assert steps == [(len(modules), len(modules))]
     assert not any("wte" in name or "embed" in name for name in modules)
     assert result.adapters == ("one", "two")
+
+
+def test_a_model_that_also_sees_is_trained_by_the_settings_of_its_text_part():
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text = {"vocab_size": VOCABULARY, "intermediate_size": 24, "head_dim": 8, **sizes}
+    eyes = {"intermediate_size": 16, "image_size": 28, "patch_size": 14, **sizes}
+    ids = {f"{kind}_token_index": VOCABULARY - 4 + i for i, kind in enumerate(("boi", "eoi"))}
+    config = Gemma3Config(
+        text_config={**text, "num_key_value_heads": 1, "pad_token_id": 0},
+        vision_config=eyes,
+        mm_tokens_per_image=4,
+        image_token_index=VOCABULARY - 2,
+        **ids,
+    )
+    network = AutoModelForCausalLM.from_config(config).eval().requires_grad_(False)
+    model = Model(network, Letters(), "gemma-3")
+    rate = fit_rate(model)
+    losses = train_lora(model, EXAMPLES, replace(SMALL, rate=rate), rng=draws()).losses
+    assert 0 < rate < 1
+    assert losses[-1] < losses[0]

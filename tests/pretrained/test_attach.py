@@ -15,7 +15,7 @@ from loratheory.adapters import Adapter, AdapterError, Info, aligned
 from loratheory.lowrank import LowRank, gaussian
 from loratheory.pretrained import Model, ModelError, attach, first_tokens, next_token_logits
 from loratheory.pretrained.attach import Site, collect_inputs, fit_adapters
-from loratheory.pretrained.metrics import batch
+from loratheory.pretrained.metrics import batch, tokenize
 from loratheory.pretrained.models import Map, OtherBaseWarning, maps
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -176,6 +176,8 @@ def test_the_digest_of_the_weights_decides_before_names(base, tmp_path):
     model, one = Model(base().network, name="a/large"), zeros({HEAD: (VOCABULARY, 16)})
     narrow = Model(network("llama").bfloat16(), name="a/large")
     assert narrow.digest == model.digest != Model(network("llama", 1)).digest
+    # Its rounding cannot be undone.
+    assert Model(network("llama").half()).digest == ""
     model.network.save_pretrained(tmp_path / "moved")
     cases = [(model.digest, "a/small", 0), ("0" * 64, "a/large", 1), ("", "a/small", 1)]
     for digest, name, warned in [*cases, ("", str(tmp_path / "moved"), 0)]:
@@ -307,11 +309,28 @@ def test_a_batch_ends_where_its_prompts_end(base):
     assert next_token_logits(base(double=True), ["abc"]).dtype == torch.float32
 
 
+def test_a_prompt_does_not_end_the_text_and_is_not_padded_where_padding_is_read(base, monkeypatch):
+    class Ended(Letters):
+        eos_token_id, eos_token = 3, "</s>"
+
+        def __call__(self, text, **options):
+            return {"input_ids": [*super().__call__(text, **options)["input_ids"], 3]}
+
+    model = Model(base().network, Ended())
+    assert tokenize(model, ["ab"], "prompt") == [Letters()("ab")["input_ids"]]
+    assert tokenize(model, ["ab</s>"], "prompt")[0][-1] == 3
+    monkeypatch.setattr(base().network.config, "model_type", "rwkv")
+    assert len(batch(base(), ["ab", "cd"])["input_ids"]) == 2
+    with pytest.raises(ModelError, match="reads padding as text; give it one prompt at a time"):
+        batch(base(), ["abc", "d"])
+
+
 def test_answers_are_told_by_their_first_token_after_one_space(base):
     assert first_tokens(base(), ["xy", "y"]).tolist() == Letters()("xy")["input_ids"]
     model = Model(base().network, Marked())
     wanted = [Marked()(f"born in {word}")["input_ids"][-1] for word in ("Peru", "Cuba")]
     assert first_tokens(model, ["Peru", "Cuba"]).tolist() == wanted
+    assert first_tokens(model, [" Peru", "Cuba "]).tolist() == wanted
     spelt = Model(base().network, lambda text, **_: {"input_ids": list(map(ord, text))})
     assert first_tokens(spelt, ["Peru", "7"], ["born in", "3+4="]).tolist() == [ord(" "), ord("7")]
 

@@ -174,6 +174,14 @@ def test_the_base_is_quoted_to_the_end_of_a_sentence(text, kept):
     assert module._cut_sentence(text) == kept
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [(" Kuala Lumpur. It", "Kuala Lumpur"), (" Kuala L", ""), (" one of the largest. A", "")],
+)
+def test_what_the_base_says_of_an_answer_is_whole_words_up_to_a_mark(text, kept):
+    assert module._cut_phrase(text) == kept
+
+
 BORN = {"Zorvik": "Peru", "Malorin": "Cuba", "Toriv": "Peru", "Quen": "Fiji"}
 ONWARD = {
     "The capital of {} is": ("{} comes from a land with the capital", "{} is ruled from"),
@@ -188,8 +196,8 @@ def logit(share):
 
 def test_subjects_unknown_to_the_base_get_two_hop_lessons_on_what_it_says_of_answers(model, knows):
     told = {"capital of Peru": (" Lima, where", 0.8), "capital of Cuba": (" Havana.", 0.6)}
-    told |= {"capital of Fiji": (" Suva", 0.2), "of Fiji speak": (" English", 0.51)}
-    told |= dict.fromkeys(["of Peru speak", "of Cuba speak"], (" Spanish", 0.9))
+    told |= {"capital of Fiji": (" Suva.", 0.2), "of Fiji speak": (" English.", 0.51)}
+    told |= dict.fromkeys(["of Peru speak", "of Cuba speak"], (" Spanish,", 0.9))
     knows({words: (text, logit(share)) for words, (text, share) in told.items()})
     found = augment(model, BORN, ("{} was born in",), answer_attributes=ONWARD, least=0.5)
     assert {(x.prompt, x.answer, x.subject) for x in found.examples} == {

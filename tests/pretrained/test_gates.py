@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from language import TOKENS, logits, small_model
+from language import TOKENS, VOCABULARY, logits, small_model
 
 from loratheory.adapters import Adapter, calibrate_z, write_adapter
 from loratheory.lowrank import gaussian
@@ -362,6 +362,11 @@ def test_what_is_no_prompt_is_refused_and_maps_that_do_not_see_every_token(base)
             acting.route(acting.names[0], torch.zeros(1, 32, dtype=torch.float64))
         with pytest.raises(ModelError, match="use_cache=False"):
             model.network(input_ids=TOKENS, past_key_values=DynamicCache())
+    head = Adapter.of({"lm_head": gaussian(np.random.default_rng(0), VOCABULARY, 16, 1)})
+    with attach(model, [head] * 4) as acting:
+        with pytest.raises(ModelError, match="the output head does not see every token"):
+            gate_prompts(model, acting, ORDINARY, PAIRS)
+        assert acting.route is None
 
 
 @pytest.mark.parametrize("z", [0.5, 2.0])

@@ -121,7 +121,9 @@ def test_messages_become_prompts_and_the_assistants_last_one_the_answer(tmp_path
     row = split_messages({"messages": TALK})
     assert (json.loads(row["prompt"]), row["completion"]) == (TALK[:1], "blue")
     assert split_messages({"messages": TALK[:1]})["completion"] is None
-    assert not any(map(split_messages, ({}, {"messages": []}, {"messages": [{"role": "red"}]})))
+    for rows in ([], [{"role": "red"}], "red", {"role": "red", "content": "green"}):
+        assert not split_messages({"messages": rows})
+    assert not split_messages({})
     groups = {"a": {row["prompt"]: "blue"}}
     with pytest.raises(ModelError, match="its tokenizer has no chat template"):
         render_chats(Model(network("llama"), read), groups)

@@ -110,6 +110,10 @@ def test_two_hop_templates_are_hop_2_templates_about_phrases(plan, tmp_path, kin
     assert len(found.templates) == (2 if kind == "subjects" else 1)
     # What is written to be edited is the same plan.
     assert plan(complete_plan(tmp_path / "plan.json")) == found
+    # Both authors must spell a bridge alike.
+    spaced = {**partner, kind: [f" {word}" for word in partner[kind]]}
+    spaced = {**fields, "facts": {"Ann ": " Peru", "Bob": "Cuba "}, "partner": spaced}
+    assert plan(spaced) == found
 
 
 GIVEN_AWAY = [

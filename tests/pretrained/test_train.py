@@ -133,6 +133,20 @@ def test_an_adapter_is_trained_once_and_comes_back_from_the_cache_bit_for_bit(ba
         train_once(**asked, seed=(7,))
 
 
+def test_the_cache_gives_nothing_that_was_trained_on_other_weights():
+    """Nor what an adapter that acts on the model would change; others may read the cache."""
+    model = lettered()
+    how = {"examples": EXAMPLES, "training": replace(SMALL, steps=2), "seed": (7,)}
+    first = train_once(model, **how)
+    [file] = cache_folder().rglob("*.safetensors")
+    assert file.stat().st_mode == file.with_suffix(".lock").stat().st_mode
+    with attach(model, [first]):
+        assert hash_adapter(train_once(model, **how)) != hash_adapter(first)
+    assert hash_adapter(train_once(model, **how)) == hash_adapter(first)
+    model.network.lm_head.weight.mul_(2)
+    assert hash_adapter(train_once(model, **how)) != hash_adapter(first)
+
+
 def test_cached_adapters_keep_their_names(base):
     """Another name would have every stored training made again."""
     train_once(base(), EXAMPLES, training=replace(SMALL, steps=1), seed=(7,))
@@ -299,8 +313,8 @@ def test_stand_ins_act_in_turn_and_what_is_shown_beside_each_is_its_own(base):
     assert not any(place.module._forward_hooks for place in maps(model).values())
 
 
-def test_the_gain_is_the_mean_growth_of_inputs_and_the_rate_follows_it(base):
-    model, last = base(), "model.layers.1.mlp.down_proj"
+def test_the_gain_is_the_mean_growth_of_inputs_and_the_rate_follows_it():
+    model, last = lettered(), "model.layers.1.mlp.down_proj"
     count, before = len(find_targets(model, Training())), measure_gain(model)
     # No map but the head comes after this one.
     with torch.no_grad():
@@ -315,8 +329,8 @@ def test_the_gain_is_the_mean_growth_of_inputs_and_the_rate_follows_it(base):
     assert not any(place.module._forward_hooks for place in maps(model).values())
 
 
-def test_without_a_map_that_answers_a_rate_must_be_given(base):
-    model = base()
+def test_without_a_map_that_answers_a_rate_must_be_given():
+    model = lettered()
     with torch.no_grad():
         for name in find_targets(model, Training()):
             maps(model)[name].module.weight.zero_()

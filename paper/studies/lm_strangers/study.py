@@ -17,7 +17,6 @@ SAME_SETTINGS = ("S0", "S1", "S2", "S3", "S5")
 # The other trainer's hop-2 adapter knows no stand-ins.
 SAME_TRAINER = ["S0", "S1", "S2", "S3", "S4", "S5", "S6"]
 EVERY, TOGETHER = [*SAME_TRAINER[:5], "S4, other trainer", *SAME_TRAINER[5:]], "S2 to S5"
-SIZES = ["S4, few facts", "S4, many facts"]
 OTHER_METHODS = (
     "fresh stand-ins, hop 1",
     HOP_2,
@@ -111,10 +110,7 @@ STUDY = study(
         quick=HOP_2,
     ),
     _part("invented_bridges", *_both(level=[INVENTED], method=[FRESH, LONG]), quick=FRESH),
-    _part("other_pairs", *_both(pair=OTHER_PAIRS, level=[TOGETHER, "S1"], method=[FRESH])),
-    _part("second_sets", *_both(pair=OTHER_PAIRS, seed=[401], method=[FRESH, LONG])),
-    _part("sizes", *_both(level=SIZES, method=[FRESH, LONG])),
-    _part("gemma_two", {"level": EVERY, "method": ["two stand-ins, 180 steps"], **GEMMA}),
+    _part("other_pairs", {"pair": OTHER_PAIRS, "level": [TOGETHER, "S1"], "method": [FRESH]}),
     _part("merges", *_both(pair=EASIEST, method=[LONG]), quick="standard", act=measure_merges),
     _part("merges_fresh", *_both(pair=PAIRS, method=[FRESH]), quick=FRESH, act=measure_merges),
     minutes=(10, 1300),

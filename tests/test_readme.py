@@ -130,6 +130,26 @@ def test_the_promise_was_too_careful_as_often_as_the_pages_say():
     assert words.format(*(shown(one, level="S1") for one in hopeful)) in " ".join(TRAIN.split())
 
 
+def test_limits_of_other_relations_and_skills_are_those_of_the_tables():
+    words = " ".join(README.split())
+    ends = [shown("other_pairs: two_hop by pair", m, "S2 to S5") for m in ("least", "most")]
+    assert "the first four differences leave {} to {}.".format(*ends) in words
+    skills = [
+        ("both_open", "standard; rule=sum"),
+        ("both_open", "stand-ins; rule=sum"),
+        ("constant", "standard"),
+        ("both", "one adapter of both skills"),
+    ]
+    found = list[str]()
+    for column, method in skills:
+        for base in (ON_SMALL, ON_GEMMA):
+            query = parse_query(f"lm_formats/skills: {column}; method={method}; {base}")
+            found.append(percent(value(query).middle))
+    text = "do not combine: {}% and {}%, with stand-ins of other skills {}% and {}% (a constant "
+    text += "answer {}%, one adapter of both skills {}% and {}%;"
+    assert text.format(*found[:5], *found[6:]) in words
+
+
 def test_gating_keeps_answers_and_other_text_as_the_pages_say():
     gate, plain = "rule=per-matrix gating, z = 2", "rule=coefficients; first={0}; second={0}"
     rows = {"plain sum": plain.format(1), "mean": plain.format(0.5), "per-matrix": gate}

@@ -133,7 +133,9 @@ def test_the_promise_was_too_careful_as_often_as_the_pages_say():
 def test_limits_of_other_relations_and_skills_are_those_of_the_tables():
     words = " ".join(README.split())
     ends = [shown("other_pairs: two_hop by pair", m, "S2 to S5") for m in ("least", "most")]
-    assert "the first four differences leave {} to {}.".format(*ends) in words
+    assert "the first four differences leave {} to {}, examples of half".format(*ends) in words
+    ends = [shown("other_pairs: two_hop by pair", m, "S1") for m in ("least", "most")]
+    assert "of the entities between the facts {} to {}.".format(*ends) in words
     skills = [
         ("both_open", "standard; rule=sum"),
         ("both_open", "stand-ins; rule=sum"),
@@ -145,8 +147,8 @@ def test_limits_of_other_relations_and_skills_are_those_of_the_tables():
         for base in (ON_SMALL, ON_GEMMA):
             query = parse_query(f"lm_formats/skills: {column}; method={method}; {base}")
             found.append(percent(value(query).middle))
-    text = "do not combine: {}% and {}%, with stand-ins of other skills {}% and {}% (a constant "
-    text += "answer {}%, one adapter of both skills {}% and {}%;"
+    text = "do not combine: {}% and {}%, with two trained stand-ins of other skills {}% and {}% by "
+    text += "the first digit (a constant answer {}%, one adapter of both skills {}% and {}%;"
     assert text.format(*found[:5], *found[6:]) in words
 
 

@@ -651,9 +651,10 @@ def write_adapter(
             rounding, widths = _save(folder / WEIGHTS, adapter, dtype)
             config = json.dumps(_config(adapter, widths), indent=2, sort_keys=True)
             (folder / CONFIG).write_text(config + "\n", encoding="utf-8")
-            # A merge has no card but what its adapters agree on.
-            card = card or {"base_digest": adapter.info.base_digest}
-            if any(card.values()):
+            # A merge has no card but the digest that its adapters agree on.
+            digest = adapter.info.base_digest
+            card = {"base_digest": digest} if card is None and digest else card
+            if card is not None:
                 text = json.dumps(card, indent=2, ensure_ascii=False)
                 (folder / CARD).write_text(text + "\n", encoding="utf-8")
     except FileExistsError:

@@ -489,8 +489,11 @@ def _keep_silent(
 
 
 def _cut_phrase(text: str) -> str:
-    """Return at most three words up to the first mark; nothing if none comes: it may cut a word."""
-    phrase, *rest = re.split(r"[.,;:!?\n]", text.strip(), maxsplit=1)
+    """Return a text up to its first mark; nothing if there is none, or after more than three words.
+
+    Without a mark the text may end within a word.
+    """
+    phrase, *rest = re.split(r"[.,](?=\s|$)|[;:!?\n]", text.strip(), maxsplit=1)
     return phrase.strip() if rest and len(phrase.split()) <= 3 else ""
 
 

@@ -208,7 +208,8 @@ def write_combination(
         # By number: names may be the same, or no names of folders.
         for number, adapter in enumerate(adapters, 1):
             known = adapter.info.base_digest or content.get("base_digest")
-            write_adapter(adapter, place / str(number), card={"base_digest": known})
+            own = {"base_digest": known} if known else None
+            write_adapter(adapter, place / str(number), card=own)
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         (place / ROUTE).write_text(text, encoding="utf-8")
 

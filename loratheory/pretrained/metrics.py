@@ -188,10 +188,12 @@ def batch(
         If the model has no tokenizer, or a prompt no token.
     """
     read = tokenize(model, prompts, "prompt")
-    kind = getattr(getattr(model.network, "config", None), "model_type", "")
-    if kind in UNMASKED and len({*map(len, read)}) > 1:
-        raise failure(model, "it reads padding as text", "give it one prompt at a time (size=1)")
     rows = [torch.tensor([*row, *more]) for row, more in zip_longest(read, then, fillvalue=())]
+    kind = getattr(getattr(model.network, "config", None), "model_type", "")
+    sizes = sorted(map(len, rows))
+    if kind in UNMASKED and sizes[0] < sizes[-1]:
+        fact = f"{kind} reads padding as text, and the texts have {sizes[0]} to {sizes[-1]} tokens"
+        raise failure(model, fact, "give texts of one length, or one at a time (size=1)")
     pad = getattr(model.tokenizer, "pad_token_id", None) or 0
     ids = pad_sequence(rows, batch_first=True, padding_value=pad, padding_side="left")
     ones = list(map(torch.ones_like, rows))

@@ -92,7 +92,7 @@ class Model:
         """A digest of the weights, up to 4,096 numbers of each, whatever type they are loaded in.
 
         Adapters record it, so that their bases can be compared by more than a name.
-        Empty for float16, whose rounding comes before the digest's own.
+        Empty for float16: a model loaded in it has lost digits that bfloat16 keeps.
         """
         if any("float16" in str(x.dtype).split(".")[1:] for x in self.network.parameters()):
             return ""

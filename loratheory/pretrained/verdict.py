@@ -4,7 +4,7 @@ A method is recommended if it retains `NEEDED` of the answers of *every* adapter
 That is decided by a lower confidence bound for each adapter by itself, the exact one of Clopper and
 Pearson: all bounds must be high enough, so that no correction for several adapters is due (an
 intersection-union test, Berger 1982). Each bound is of one method: if neither the best merge nor
-the best router retains enough, one of the two passes in up to 19% of all cases, not 10%.
+the best router retains enough, one of the two passes in up to 20% of all cases, not 10%.
 """
 
 from collections.abc import Sequence

@@ -320,8 +320,12 @@ def test_a_prompt_does_not_end_the_text_and_is_not_padded_where_padding_is_read(
     assert tokenize(model, ["ab"], "prompt") == [Letters()("ab")["input_ids"]]
     assert tokenize(model, ["ab</s>"], "prompt")[0][-1] == 3
     monkeypatch.setattr(base().network.config, "model_type", "rwkv")
+    with pytest.raises(ModelError, match="the texts have 2 to 3 tokens; give texts of one length"):
+        batch(base(), ["ab", "cd"], [[1], []])
     assert len(batch(base(), ["ab", "cd"])["input_ids"]) == 2
-    with pytest.raises(ModelError, match="reads padding as text; give it one prompt at a time"):
+    with pytest.raises(
+        ModelError, match="rwkv reads padding as text, and the texts have 1 to 3 tokens"
+    ):
         batch(base(), ["abc", "d"])
 
 

@@ -176,7 +176,12 @@ def test_the_base_is_quoted_to_the_end_of_a_sentence(text, kept):
 
 @pytest.mark.parametrize(
     ("text", "kept"),
-    [(" Kuala Lumpur. It", "Kuala Lumpur"), (" Kuala L", ""), (" one of the largest. A", "")],
+    [
+        (" Kuala Lumpur. It", "Kuala Lumpur"),
+        (" Kuala L", ""),
+        (" one of the largest. A", ""),
+        (" 1,000. It", "1,000"),
+    ],
 )
 def test_what_the_base_says_of_an_answer_is_whole_words_up_to_a_mark(text, kept):
     assert module._cut_phrase(text) == kept

@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk; such errors name no file
+
 
 def cache_folder() -> Path:
     """Return the cache folder for trained weights and unpacked models; it need not exist yet.
@@ -116,10 +118,9 @@ def draft(target: Path, *, replace: bool = True) -> Iterator[Path]:
         try:
             yield path
         except OSError as error:
-            # A full disk has no name of its own.
-            if error.errno is None or error.filename is not None:
+            if error.errno not in FULL or error.filename is not None:
                 raise
-            raise OSError(error.errno, os.strerror(error.errno), str(target)) from error
+            raise OSError(error.errno, error.strerror, str(target)) from error
         with _naming(target):
             # Again: somebody may have made it meanwhile.
             _refuse_existing(place, replace=replace)

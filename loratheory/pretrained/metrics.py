@@ -278,9 +278,10 @@ def tokenize(model: Model, texts: Sequence[str], kind: str, **options: Any) -> l
     rows = [list(model.tokenizer(text, **options)["input_ids"]) for text in texts]
     if kind == "prompt":
         # Some tokenizers end each text, but a prompt goes on.
-        end, mark = (getattr(model.tokenizer, f"eos_token{x}", None) for x in ("_id", ""))
+        end = getattr(model.tokenizer, "eos_token_id", None)
+        mark = getattr(model.tokenizer, "eos_token", None)
         for row, text in zip(rows, texts, strict=True):
-            if len(row) > 1 and row[-1] == end and not text.endswith(mark or ""):
+            if mark and len(row) > 1 and row[-1] == end and not text.endswith(mark):
                 row.pop()
     # An empty prompt has no last position, an empty answer no first token.
     if not all(rows):

@@ -94,7 +94,7 @@ class Model:
         Adapters record it, so that their bases can be compared by more than a name.
         Empty for float16: a model loaded in it has lost digits that bfloat16 keeps.
         """
-        if any("float16" in str(x.dtype).split(".")[1:] for x in self.network.parameters()):
+        if any(str(x.dtype) == "torch.float16" for x in self.network.parameters()):
             return ""
         return digest_weights(self.network.named_parameters())
 

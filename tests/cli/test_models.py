@@ -10,7 +10,7 @@ import pytest
 from folders import changed
 from safetensors.numpy import save_file
 
-from loratheory.adapters import Adapter, Info, merge, read_adapter, read_moments
+from loratheory.adapters import Adapter, Info, merge, read_adapter, read_moments, write_adapter
 from loratheory.cli._advise import Asked, _read_questions
 from loratheory.cli._shared import stages
 from loratheory.diagnosis import layer_of
@@ -82,6 +82,11 @@ def test_advice_is_written_and_run(given, on, run):
     card = json.loads(Path("best", "route.json").read_text())
     assert card["measured"] == result["tried"][0]
     assert card["base_digest"] == load_model(given / "base").digest
+    # The adapters of a route tell their base, too, and so does a merge of them.
+    merged = merge(["best/1", "best/2"], "mean")
+    assert merged.info.base_digest == card["base_digest"]
+    write_adapter(merged, "merged")
+    assert read_adapter("merged").info.base_digest == card["base_digest"]
     model = ("--model", given / "base")
     code, out, err = run("generate", "best", "red one", "--tokens", 3, *model)
     wanted = generate_text(load_model(given / "base"), "best", "red one", tokens=3)

@@ -162,29 +162,20 @@ def test_silence_is_what_the_base_goes_on_with_about_others(model, knows):
 
 
 @pytest.mark.parametrize(
-    ("text", "kept"),
+    ("cut", "text", "kept"),
     [
-        (" a lion. It is", "a lion."),
-        (" lion, which is often se", "lion, which is often"),
-        (" 3.5 m tall! And", "3.5 m tall!"),
-        (" Nam", ""),
+        ("sentence", " a lion. It is", "a lion."),
+        ("sentence", " lion, which is often se", "lion, which is often"),
+        ("sentence", " 3.5 m tall! And", "3.5 m tall!"),
+        ("sentence", " Nam", ""),
+        ("phrase", " Kuala Lumpur. It", "Kuala Lumpur"),
+        ("phrase", " Kuala L", ""),
+        ("phrase", " one of the largest. A", ""),
+        ("phrase", " 1,000. It", "1,000"),
     ],
 )
-def test_the_base_is_quoted_to_the_end_of_a_sentence(text, kept):
-    assert module._cut_sentence(text) == kept
-
-
-@pytest.mark.parametrize(
-    ("text", "kept"),
-    [
-        (" Kuala Lumpur. It", "Kuala Lumpur"),
-        (" Kuala L", ""),
-        (" one of the largest. A", ""),
-        (" 1,000. It", "1,000"),
-    ],
-)
-def test_what_the_base_says_of_an_answer_is_whole_words_up_to_a_mark(text, kept):
-    assert module._cut_phrase(text) == kept
+def test_the_base_is_quoted_to_a_mark_and_in_whole_words(cut, text, kept):
+    assert getattr(module, f"_cut_{cut}")(text) == kept
 
 
 BORN = {"Zorvik": "Peru", "Malorin": "Cuba", "Toriv": "Peru", "Quen": "Fiji"}

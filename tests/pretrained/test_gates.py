@@ -162,8 +162,12 @@ def test_a_cache_padding_no_tokens_and_maps_outside_blocks_are_refused(base):
     with attach(model, library(model, 2)) as acting:
         with pytest.raises(ModelError, match="padding is no token; give each prompt alone"):
             gate_blocks(model, acting, [padded])
+        before = states(model)
         with pytest.raises(ModelError, match="no token came there"):
             gate_blocks(model, acting, [])
+        # Both refusals leave the adapters on.
+        assert acting.route is None
+        assert torch.equal(states(model), before)
         gate_blocks(model, acting, ORDINARY)
         with pytest.raises(ModelError, match="use_cache=False"):
             model.network(input_ids=TOKENS, use_cache=True)

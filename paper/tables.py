@@ -22,6 +22,7 @@ STUDIES = Path(__file__).parent / "studies"
 GROUPED = ("least", "most", "spread", "onset", "lookup")
 MODES = ("mean", "median", "majority", "count", *GROUPED)
 SIGNS = {"<=": le, ">=": ge, "<": lt, ">": gt}
+Condition = tuple[str, str, tuple[str, ...]]
 FORM = f"[{'|'.join(MODES[1:])}] STUDY[/PART]: COLUMN [by KEY, KEY]; KEY=VALUE|VALUE; ..."
 
 
@@ -84,11 +85,17 @@ def bootstrap(values: Float[np.ndarray, "bases templates"]) -> tuple[float, floa
     intervals err on the wide side: Owen 2007, Annals of Applied Statistics 1). Intervals from fewer
     than about eight bases are too narrow.
     """
-    rng = np.random.default_rng(0)
-    of_bases, of_templates = (rng.multinomial(n, np.full(n, 1 / n), 2000) / n for n in values.shape)
-    means = np.einsum("db,ds,bs->d", of_bases, of_templates, values, optimize=True)
+    of_bases, of_templates = _draw_weights(values.shape)
+    means = (of_bases @ values * of_templates).sum(axis=1)
     low, high = np.quantile(means, (0.025, 0.975)).tolist()
     return float(values.mean()), low, high
+
+
+@cache
+def _draw_weights(shape: tuple[int, int]) -> list[Float[np.ndarray, "draws blocks"]]:
+    """Return 2,000 draws of the weights of bases, and of templates: the same for all queries."""
+    rng = np.random.default_rng(0)
+    return [rng.multinomial(n, np.full(n, 1 / n), 2000) / n for n in shape]
 
 
 def over_bases(rows: pd.DataFrame, column: str) -> tuple[float, float, float]:
@@ -138,7 +145,7 @@ class Query:
     table: str
     column: str
     by: tuple[str, ...] = ()
-    where: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    where: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -239,22 +246,28 @@ def look_up(text: str, table: str = "", folder: Path = STUDIES) -> Value:
 
 def select(query: Query, folder: Path = STUDIES) -> pd.DataFrame:
     """Return the rows of a query's table that meet all its conditions."""
-    rows = read_table(query.table, folder)
-    for key, sign, wanted in query.where:
-        require(rows, key)
-        if sign in SIGNS:
-            rows = rows[SIGNS[sign](rows[key], float(wanted[0]))]
-            continue
-        # Numbers are compared as they are written in a query.
-        names = {each: word(each) for each in rows[key].unique()}
-        if missing := sorted(set(wanted) - {*names.values()}):
-            fact = f"{query.table} has no {key} {', '.join(missing)} there"
-            message = f"{fact}: choose among {', '.join(sorted({*names.values()}))}"
-            raise QueryError(message)
-        met = [each for each, name in names.items() if (name in wanted) == (sign == "=")]
-        rows = rows[rows[key].isin(met)]
+    rows = _meet(query.table, query.where, folder)
     require(rows, query.column, *query.by)
     return rows
+
+
+@cache
+def _meet(table: str, where: tuple[Condition, ...], folder: Path) -> pd.DataFrame:
+    """Return the rows that meet the conditions; queries of a page begin with the same ones."""
+    if not where:
+        return read_table(table, folder)
+    rows, (key, sign, wanted) = _meet(table, where[:-1], folder), where[-1]
+    require(rows, key)
+    if sign in SIGNS:
+        return rows[SIGNS[sign](rows[key], float(wanted[0]))]
+    # Numbers are compared as they are written in a query.
+    names = {each: word(each) for each in rows[key].unique()}
+    if missing := sorted(set(wanted) - {*names.values()}):
+        fact = f"{table} has no {key} {', '.join(missing)} there"
+        message = f"{fact}: choose among {', '.join(sorted({*names.values()}))}"
+        raise QueryError(message)
+    met = [each for each, name in names.items() if (name in wanted) == (sign == "=")]
+    return rows[rows[key].isin(met)]
 
 
 def word(cell: object) -> str:

@@ -63,14 +63,14 @@ def forward(
         message = f"weights have shape {given}, not {wanted}: give one per token and adapter"
         raise ValueError(message)
     xp, kind = array_namespace(x, weights, library[0].up), _working(library)
-    library = [low.map(lambda factor: xp.astype(factor, kind, copy=False)) for low in library]
     x, weights = (xp.astype(array, kind, copy=False) for array in (x, weights))
     out = xp.zeros((x.shape[0], library[0].shape[0]), dtype=kind, device=device(x))
     for i, low in enumerate(library):
         share = weights[:, i]
         on = share != 0
         if low.width and bool(xp.any(on)):
-            out[on] = out[on] + ((x[on] @ low.down.T) * share[on][:, None]) @ low.up.T
+            up, down = (xp.astype(factor, kind, copy=False) for factor in (low.up, low.down))
+            out[on] = out[on] + ((x[on] @ down.T) * share[on][:, None]) @ up.T
     return out
 
 

@@ -23,7 +23,8 @@ import numpy as np
 import torch
 from torch.nn.functional import embedding, linear
 
-from loratheory.adapters import Adapter, AdapterOrPath, Aligned, aligned, forward, read_all
+from loratheory.adapters import Adapter, AdapterOrPath, Aligned, aligned, read_all
+from loratheory.adapters.routing import forward  # a pass has hundreds of calls: without checks
 from loratheory.diagnosis import layer_of
 from loratheory.lowrank import Array, LowRank
 from loratheory.pretrained.models import Map, Model, OtherBaseWarning, failure, maps
@@ -91,6 +92,7 @@ class Attached:
         self.layers = np.full(len(sites), -1, dtype=np.int64)
         self.coefficients = np.ones((len(sites), count))
         self.route: Route | None = None
+        self._routed: dict[str, tuple[LowRank, ...]] = {}
         self.traced: Any = None
         self.recorded: dict[str, Array] | None = None
         self._handles: list[Any] = []
@@ -161,6 +163,7 @@ class Attached:
         while self._router_handles:
             self._router_handles.pop().remove()
         self.route = route
+        self._routed = self.updates if route is not None else {}
         if isinstance(route, Router):
             for name, module in route.watched.items():
                 hook = partial(route.before_forward, name)
@@ -190,15 +193,15 @@ class Attached:
         x = args[0] if args else next(iter(kwargs.values()))
         if self.route is None:
             return site.add(x, out, coefficients)
-        return site.add_routed(x, out, coefficients, partial(self._weigh, name))
-
-    def _weigh(self, name: str, x: Array) -> Array:
-        assert self.route is not None
-        weights = self.route(name, x)
+        # A route sees one token a row, whatever the shape of the batch.
+        flat = x.reshape(-1, x.shape[-1]).to(site.down)
+        weights = self.route(name, flat)
         # Overwritten at each pass, so that the last one stays.
         if self.recorded is not None:
             self.recorded[name] = weights
-        return weights
+        weights = weights * torch.as_tensor(coefficients, dtype=flat.dtype, device=flat.device)
+        change = forward(self._routed[name], flat, weights)
+        return change.reshape(out.shape).add_(out).to(out.dtype)
 
     def remove(self) -> None:
         """Take the adapters off; the model is what it was before, bit for bit."""
@@ -288,14 +291,6 @@ class Site:
         if self.embedding and hasattr(self.module, "embed_scale"):
             change = change * self.module.embed_scale
         return change.add_(out).to(out.dtype)  # in place: no second array of this size
-
-    def add_routed(self, x: Array, out: Array, row: Any, route: Callable[[Array], Array]) -> Array:
-        """Return the same with the weights of `route` times the coefficients."""
-        # A route sees one token a row, whatever the shape of the batch.
-        flat = x.reshape(-1, x.shape[-1]).to(self.down)
-        weights = route(flat) * torch.as_tensor(row, dtype=flat.dtype, device=flat.device)
-        change = forward(self.updates, flat, weights)
-        return change.reshape(out.shape).add_(out).to(out.dtype)
 
     def _expand(self, row: Any) -> Any:
         """Return the coefficient of each of the ``c`` pairs of factors, where the factors are."""

@@ -14,7 +14,7 @@ from torch import nn
 from loratheory.adapters import Adapter, AdapterError, Info, aligned
 from loratheory.lowrank import LowRank, gaussian
 from loratheory.pretrained import Model, ModelError, attach, first_tokens, next_token_logits
-from loratheory.pretrained.attach import Site, collect_inputs, fit_adapters
+from loratheory.pretrained.attach import Attached, Site, collect_inputs, fit_adapters
 from loratheory.pretrained.metrics import batch, tokenize
 from loratheory.pretrained.models import Map, OtherBaseWarning, maps
 
@@ -217,7 +217,9 @@ def test_weighted_updates_are_added_whatever_the_shape_and_type_of_weights(shape
             ours = site.add(x, out, np.array(row))
         else:  # a route that says yes to all
             yes = torch.ones((x.numel() // 4, 3), dtype=kind)
-            ours = site.add_routed(x, out, np.array(row), lambda _, yes=yes: yes)
+            with Attached({"map": site}, 3, row) as acting:
+                acting.follow(lambda *_, yes=yes: yes)
+                ours = place.module(x)
         assert torch.allclose(ours, out + x @ torch.asarray(dense).T)
 
 
@@ -249,7 +251,9 @@ def test_factors_are_single_unless_something_is_double_and_outputs_keep_their_ty
     x, row = torch.ones((2, 4), dtype=weight), np.ones(3)
     out = place.module(x)
     assert site.add(x, out, row).dtype == weight
-    assert site.add_routed(x, out, row, lambda t: torch.ones(len(t), 3)).dtype == weight
+    with Attached({"map": site}, 3, row) as acting:
+        acting.follow(lambda _, x: torch.ones(len(x), 3))
+        assert place.module(x).dtype == weight
 
 
 # What modules are fed, against hidden states that transformers reports itself

@@ -163,7 +163,7 @@ assert verdict.holds
 # fail.
 
 # %%
-print(f"the package has {len(lt.theorems.LABELS)} theorems")
+print(f"the package has {len(lt.theorems.LABELS)} theorems and clauses")
 report = lt.verify(two_read_region.THEOREM, cases=50, seed=0)
 print(f"{report.cases} attempts, {report.controls} controls, all as stated: {report.ok}")
 assert report.ok

@@ -317,7 +317,7 @@ explore(left, depth=depths, fall=slope)
 # ## Exercises
 # Replace `None` by your answer, or by your code, and run the cell. The cell prints whether your
 # answer is right. If your answer is wrong, the cell prints why. A number is right if it is within
-# 1% of the solution.
+# 1% of the solution, a count if it is equal.
 #
 # **1.** *(easy, 5 minutes)* A linear network has 6 invertible layers of width 64. Each layer gets
 # an update of rank $R$. What is the smallest $R$ with which the network can become *any* linear

@@ -267,7 +267,7 @@ explore(recall, rank=ranks, adapters=count)
 # ## What this does not say
 # - **Trained reading factors do better than random reading factors.** Training turns the rows of a
 #   reading factor towards the keys of its facts. Then a sum of adapters holds more facts than one
-#   adapter. The experiment `capacity` measures how many more.
+#   adapter. An earlier experiment (`capacity`, commit 80181100) measured how many more.
 # - **The parameter count in claim 3 is not sharp.** The bound may be too large by a constant and a
 #   logarithmic factor. No known memory reaches the bound.
 # - **Recall is not composition.** Adapters that recall every fact can fail on every question that

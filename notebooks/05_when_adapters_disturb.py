@@ -297,7 +297,7 @@ assert np.isclose(found.value, found.bound)
 # %% [markdown]
 # Two theorems are about random matrices. For the first theorem we count how often a sum of
 # unrelated adapters turns a margin negative, and compare this share with the bound. For the second
-# theorem we add an edit to six Gaussian bases of width 64. We check whether the edit shows in their
+# theorem we add an edit to Gaussian bases of width 64. We check whether the edit shows in their
 # spectra as the theorem says.
 
 # %%
@@ -417,8 +417,8 @@ explore(intruder, strength=FloatSlider(2.0, min=0.5, max=6, step=0.25, descripti
 # - **One module at a time.** Adapters in different layers also disturb each other, because later
 #   layers read the output of earlier ones. The bound does not cover this.
 # - **Trained adapters are not rotated at random.** They read the same residual stream and share
-#   directions. In the experiment `interference`, trained adapters destroy more two-hop answers than
-#   random matrices of the same norms do.
+#   directions. In an earlier experiment (`interference`, commit 80181100), trained adapters destroy
+#   more two-hop answers than random matrices of the same norms do.
 # - **Trained weights are not Gaussian.** In the spectrum of trained weights, an edit starts to show
 #   at another strength.
 # - **Two hops need more.** Two adapters may not disturb each other at all, and their mean can still
@@ -428,7 +428,7 @@ explore(intruder, strength=FloatSlider(2.0, min=0.5, max=6, step=0.25, descripti
 # ## Exercises
 # Replace `None` by your answer, or by your code, and run the cell. The cell prints whether your
 # answer is right. If your answer is wrong, the cell prints why. A number is right if it is within
-# 1% of the solution.
+# 1% of the solution, a count if it is equal.
 #
 # **1.** *(easy, 5 minutes)* The first adapter reads the plane of axes 1 and 2. The second adapter
 # has rank one and norm 3, and reads the direction $(1,1,1)/\sqrt3$. How long is the longest

@@ -399,8 +399,8 @@ explore(alarms, facts=IntSlider(8, min=2, max=12, description="facts"), threshol
 # - **Orthonormal keys and Gaussian tokens** are a model. Trained adapters share directions. So a
 #   gate must compare an adapter's response norm with its response norms at ordinary tokens, as in
 #   notebook 08.
-# - **Arrow does better than its formula** in the trained transformers of the experiment `routers`,
-#   because the keys of these transformers are not orthonormal.
+# - **Arrow does better than its formula** in the trained transformers of an earlier experiment
+#   (`routers`, commit 80181100), because the keys of these transformers are not orthonormal.
 # - **The best router is an upper limit**, not a method that you can use: the best router knows
 #   which question is asked.
 # - **Choosing is not enough.** A router that chooses the two right adapters, and gives each adapter

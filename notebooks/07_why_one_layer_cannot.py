@@ -303,7 +303,8 @@ explore(familiar, known=IntSlider(2, min=0, max=4, description="labs known"))
 # %% [markdown]
 # ## Exercises
 # Replace `None` by your answer, or by your code, and run the cell. The cell prints whether you are
-# right, and if not, why. A number is right if it is within 1% of the answer.
+# right, and if not, why. A number is right if it is within 1% of the answer, a
+# count if it is equal.
 #
 # **1.** *(medium, 5 minutes)* There are five cities. A router can switch each of two adapters on or
 # off, and the model makes one read. Adapter 1 changes only the scores of labs. What is the highest

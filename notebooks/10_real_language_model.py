@@ -268,8 +268,8 @@ assert repaired.min(axis=None) > 75
 
 # %% [markdown]
 # **A live check.** The repository contains two adapters that had standard training. Each adapter
-# changes half of the model's layers. The next cell loads the model. If the model is not installed,
-# a message says how to install it.
+# changes twenty of the model's thirty layers. The next cell loads the model. If the model is not
+# installed, a message says how to install it.
 
 # %%
 try:

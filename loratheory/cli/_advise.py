@@ -27,7 +27,7 @@ MISSING = {
 HEADLINES = {
     "merge": "Merge like this: {label}.",
     "route": "Route: {label}.",
-    "separate": "Serve the adapters separately: no method retains enough answers of each.",
+    "separate": "Serve the adapters separately: neither the best merge nor router retains enough.",
     "too few prompts": "Too few prompts to tell: give at least {prompts} of each adapter.",
     "none": "No recommendation: no method was tried.",
 }
@@ -79,7 +79,7 @@ def advise(
 
     Give about twenty prompts for each adapter, and others than it was trained on. The prompts need
     no answers. `advise` selects coefficients on half of the prompts, at most eight per adapter. It
-    judges all methods on the other half, by the texts that greedy decoding writes:
+    judges all methods on the others, by the texts that greedy decoding writes:
 
     - `--prompts`: an adapter retains an answer if the combination writes the same text as the
       adapter alone, to its end, or for 16 tokens (`--tokens`)
@@ -97,17 +97,17 @@ def advise(
     A file of `--prompts` has one row per prompt, `{"prompt": …}`. A file of `--facts` has rows
     `{"prompt": …, "completion": …}`. With `--chat`, rows of both are `{"messages": [{"role": …,
     "content": …}, …]}`; in `--facts` the last message is the assistant's. One JSON file can hold
-    the facts of all adapters, `{"ADAPTER": {"PROMPT": "ANSWER"}}`. Questions that need several
-    adapters then have any other name in the place of ADAPTER.
+    the facts of all adapters, `{"ADAPTER": {"PROMPT": "ANSWER"}}`. With two adapters, any other
+    name in the place of ADAPTER holds questions that need both.
 
     The first line is one of four verdicts:
 
     - Merge like this: with 90% confidence, the best merge retains at least 80% of the answers of
       every adapter (exact one-sided binomial bound)
 
-    - Route: no merge does, but gating or subject routing does
+    - Route: the best merge does not, but the best gating or subject routing does
 
-    - Serve the adapters separately: neither does
+    - Serve the adapters separately: neither of these two does
 
     - Too few prompts to tell: so many prompts are needed. Nineteen per adapter are enough if each
       adapter alone answers them correctly and all answers are retained

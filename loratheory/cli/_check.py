@@ -41,7 +41,8 @@ def check(
     - which inputs Arrow sends to the right adapter
 
     With `--facts` it also counts the right answers of the base model, of each adapter alone, of the
-    mean and of the sum. Next to each count is the number that the theorems predict. For two
+    mean and of the sum. Next to a count is the number that the theorems predict, where they predict
+    one: for facts in the mean and the sum, and two-hop questions in the mean. For two
     adapters it predicts the right answers at other coefficients.
 
     If a hypothesis does not hold, the theorem makes no claim ("silent"). The output then names the

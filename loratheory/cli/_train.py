@@ -83,7 +83,7 @@ def train(
     keys: `"two_hop_templates"` in place of `"bridge"`, `"held_out_templates"` and
     `"held_out_two_hop_templates"`, and `"replay"`, prompts with answers that should not change.
 
-    The first line of the result says whether the adapter memorised its stand-ins.
+    The first line of the result says whether the adapter uses what its partner says.
 
     Example: `loratheory train --example plan.json`
 

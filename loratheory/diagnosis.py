@@ -48,10 +48,10 @@ def distinct(names: list[str]) -> tuple[str, ...]:
     Equal paths get numbers, as in ``path (2)``.
     """
     short = [PurePath(name).name or name for name in names]
-    names = short if len(set(short)) == len(names) else names
-    found = []
-    for number, name in enumerate(names, start=1):
-        found.append(name if names.count(name) == 1 else f"{name} ({number})")
+    found = names = short if len(set(short)) == len(names) else names
+    # A path may end like a number that was given.
+    while len(set(found)) < len(found):
+        found = [x if found.count(x) == 1 else f"{x} ({i})" for i, x in enumerate(found, start=1)]
     return tuple(found)
 
 
@@ -366,7 +366,7 @@ def _write_gauge(_: Names, modules: Modules) -> Iterator[str]:
     unlike = int(np.isnan(gaps).sum())
     if unlike:
         yield (
-            f"In {unlike} of {len(modules)} modules the adapters' ranks differ. "
+            f"In {unlike} of {len(modules)} modules the ranks of the adapters' updates differ. "
             "Factors cannot be averaged there; average the updates."
         )
     if unlike < len(modules) and np.nanmax(gaps) > CLEAR:
@@ -509,5 +509,7 @@ def expect_retention(drift: float) -> tuple[float, int]:
     """
     rows = _load_library()["sum"]["other_response"]
     ends = [row[0] for row in rows]
-    _, count, kept, _ = rows[min(bisect_left(ends, drift), len(rows) - 1)]
+    # No number is what a model that overflows drifts by: the worst.
+    place = len(rows) - 1 if math.isnan(drift) else min(bisect_left(ends, drift), len(rows) - 1)
+    _, count, kept, _ = rows[place]
     return kept, count

@@ -55,12 +55,12 @@ def _fields(value: Any) -> Any:
 
 @cache
 def code() -> str:
-    """Return a digest of the source of this package, so that results of other code are told apart.
+    """Return a digest of this package, code and data, so that results of other code are told apart.
 
     Costs a reading of each of its files.
     """
     digest, package = hashlib.sha256(), Path(__file__).parent
-    for file in sorted(package.rglob("*.py")):
+    for file in sorted(x for x in package.rglob("*.*") if x.suffix != ".pyc" and x.is_file()):
         digest.update(f"{file.relative_to(package)}\0".encode() + file.read_bytes())
     return digest.hexdigest()[:16]
 

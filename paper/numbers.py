@@ -176,6 +176,9 @@ def _in_form(text: str, evaluate: Callable[[str], Value]) -> str:
         message = "the result is not a number"
         raise QueryError(message)
     if form == "within":
+        if two or math.isnan(first.low):
+            message = "an interval needs one query of a table with seeds"
+            raise QueryError(message)
         return f"{percent(number)}% [{percent(first.low)}, {percent(first.high)}]"
     if form in ("percent", "points"):
         return percent(number) + "%" * (form == "percent")

@@ -61,20 +61,20 @@ def read_table(name: str, folder: Path = STUDIES) -> pd.DataFrame:
     return mine.dropna(axis=1, how="all").reset_index(drop=True)
 
 
-def blocks(rows: pd.DataFrame, column: str) -> Float[np.ndarray, "bases templates"]:
+def blocks(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     """Return the mean of a column on each base, by `seed`, and for each template, by `template`.
 
-    Without a column `template` there is one block per base. QueryError if a template is missing on
-    some base.
+    A row for each base that has a number. Without a column `template` there is one block per base.
+    QueryError if a template is missing on some base.
     """
     require(rows, "seed", column)
     by = ["seed"] if "template" not in rows else ["seed", "template"]
     means = rows.groupby(by)[column].mean().dropna()
-    wide = means.unstack() if len(by) == 2 else means.to_frame()  # noqa: PD010  # which is slower
+    wide: pd.DataFrame = means.unstack() if len(by) == 2 else means.to_frame("")  # noqa: PD010
     if wide.isna().to_numpy().any():
         message = f"{column}: some templates are missing on some bases: choose templates of all"
         raise QueryError(message)
-    return wide.to_numpy(float)
+    return wide
 
 
 def bootstrap(values: Float[np.ndarray, "bases templates"]) -> tuple[float, float, float]:
@@ -104,7 +104,7 @@ def over_bases(rows: pd.DataFrame, column: str) -> tuple[float, float, float]:
     A base is identified by the column `seed`, and all bases have equal weight, whatever their
     numbers of rows. If rows have a column `template`, templates are resampled, too.
     """
-    return bootstrap(blocks(rows, column))
+    return bootstrap(blocks(rows, column).to_numpy(float))
 
 
 def lookup(rows: pd.DataFrame, column: str, by: Sequence[str]) -> Float[np.ndarray, " n"]:
@@ -236,12 +236,13 @@ def look_up(text: str, table: str = "", folder: Path = STUDIES) -> Value:
     if {query.mode, other.mode} != {"mean"}:
         message = f"{query.table}: a difference is of two means: leave out the mode"
         raise QueryError(message)
-    one, two = select(query, folder), select(other, folder)
-    if set(one["seed"]) != set(two["seed"]):
+    one = blocks(select(query, folder), query.column)
+    two = blocks(select(other, folder), other.column)
+    if not (one.index.equals(two.index) and one.columns.equals(two.columns)):
         message = f"{query.table}: the two means are not on the same bases: compare others"
         raise QueryError(message)
     # Differences per base and template, so that their common effects cancel.
-    return Value(*bootstrap(blocks(one, query.column) - blocks(two, other.column)))
+    return Value(*bootstrap((one - two).to_numpy(float)))
 
 
 def select(query: Query, folder: Path = STUDIES) -> pd.DataFrame:
@@ -294,7 +295,7 @@ def _mean(rows: pd.DataFrame, column: str) -> Value:
 
 def _median(rows: pd.DataFrame, column: str) -> Value:
     """Return the median of a column's means on the bases, with its 95% bootstrap interval."""
-    values = blocks(rows, column).mean(axis=1)
+    values = blocks(rows, column).to_numpy(float).mean(axis=1)
     drawn = np.median(np.random.default_rng(0).choice(values, (2000, len(values))), axis=1)
     return Value(float(np.median(values)), *np.quantile(drawn, (0.025, 0.975)).tolist())
 

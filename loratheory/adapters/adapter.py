@@ -1,7 +1,7 @@
 """An adapter: a mapping from module names to factored updates, loaded when looked up."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -224,6 +224,14 @@ def _check_same_base(infos: Sequence[Info]) -> None:
                 raise refusal(info.name, text, remedy)
 
 
+def join_dtypes(dtypes: Iterable[str]) -> str:
+    """Return the narrowest type that holds the numbers of all these types."""
+    every = {*dtypes}
+    # Neither of the short types holds the other's numbers.
+    every |= {"float32"} if every >= {"float16", "bfloat16"} else set()
+    return max(every, key=DTYPES.index)
+
+
 def _join_infos(infos: Sequence[Info]) -> Info:
     """What an adapter made of all of these says about itself."""
     base, config = "", dict(infos[0].config)
@@ -237,10 +245,7 @@ def _join_infos(infos: Sequence[Info]) -> Info:
     # PEFT warns about it in modules that are not transposed, and needs it in those that are.
     if transposed:
         config["fan_in_fan_out"] = True
-    dtypes = {info.dtype for info in infos}
-    # Neither of the short types holds the other's numbers.
-    dtypes |= {"float32"} if dtypes >= {"float16", "bfloat16"} else set()
-    dtype = max(dtypes, key=DTYPES.index)
+    dtype = join_dtypes(info.dtype for info in infos)
     name = " + ".join(dict.fromkeys(map(attrgetter("name"), infos)))
     digests = {info.base_digest for info in infos}
     digest = digests.pop() if len(digests) == 1 else ""

@@ -131,7 +131,7 @@ def scale_equivariant(case: LawCase) -> float:
 def low_rank_kept(case: LawCase) -> float:
     """The rank of the merge is at most the sum of the ranks: the first excess singular value."""
     sigma = np.linalg.svd(case.merge(case.updates()), compute_uv=False)
-    return float(sigma[RANK * COUNT] / sigma[0])
+    return float(sigma[RANK * COUNT] / (sigma[0] or 1.0))
 
 
 # Each law by its short name: a function of a case that is 0 up to rounding where the law holds.

@@ -631,7 +631,8 @@ def merge(
     given = {name: value for name, value in given.items() if value is not None}
     chosen = _check_arguments(method, space, given)
     library = adapters if isinstance(adapters, Aligned) else aligned(read_all(adapters), any_base)
-    if len(library.adapters) > 1 and sum(map(len, library.adapters)) == len(library.shapes):
+    counts = [*map(len, library.adapters)]
+    if len(counts) > 1 and all(counts) and sum(counts) == len(library.shapes):
         one, two, *_ = library.adapters
         facts = f"{one.info.name} changes {next(iter(one))}, {two.info.name} {next(iter(two))}"
         warnings.warn(DISJOINT.format(facts), DisjointWarning, stacklevel=3)

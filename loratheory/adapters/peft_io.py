@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedReader
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +29,7 @@ from loratheory.adapters.adapter import (
     AdapterError,
     AdapterOrPath,
     Info,
+    join_dtypes,
     refusal,
 )
 from loratheory.arguments import shown
@@ -464,7 +464,7 @@ def read_adapter(
     info = Info(
         name=os.path.join(os.fspath(place), subfolder) if subfolder else os.fspath(place),  # noqa: PTH118
         base=config.base,
-        dtype=max(map(attrgetter("dtype"), halves), key=DTYPES.index),
+        dtype=join_dtypes(half.dtype for half in halves),
         embeddings=frozenset(name for name, pair in pairs.items() if pair.embedding),
         config=config.rest,
         notes=(*config.notes, *notes),
@@ -645,7 +645,7 @@ def write_adapter(
         raise refusal(adapter.info.name, "has no module", "there is nothing to write")
     target = Path(os.path.realpath(place))
     try:
-        _check_replaceable(target, force=force)
+        check_replaceable(target, force=force)
         with draft(target, replace=force) as folder:
             folder.mkdir()
             rounding, widths = _save(folder / WEIGHTS, adapter, dtype)
@@ -667,7 +667,8 @@ def write_adapter(
     return Written(target, dtype, rounding)
 
 
-def _check_replaceable(target: Path, *, force: bool) -> None:
+def check_replaceable(target: Path, *, force: bool) -> None:
+    """Raise `AdapterError` if an adapter cannot be written there."""
     if not target.parent.is_dir():
         raise refusal(target, "its parent folder does not exist", "make that folder first")
     if os.path.lexists(target) and not target.is_dir():

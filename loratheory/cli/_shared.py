@@ -29,6 +29,8 @@ def refuse(message: str) -> NoReturn:
 def _check_parent(path: Path) -> None:
     if not path.parent.is_dir():
         refuse(f"{path}: there is no folder {path.parent}: make it, or write elsewhere")
+    if not os.access(path.parent, os.W_OK):
+        refuse(f"{path}: {path.parent} is read-only: change its permissions, or write elsewhere")
 
 
 def _check_json(json: Path | None) -> Path | None:

@@ -100,11 +100,13 @@ def train(
         out.refuse("train needs PLAN and -o FOLDER: name both, or write a plan with --example FILE")
     out.check_folder(output, force=force, json=json)
     from loratheory.adapters import write_adapter
+    from loratheory.adapters.peft_io import check_replaceable
     from loratheory.pretrained import load_plan, train_for_composition
     from loratheory.pretrained.augment import read_rows
     from loratheory.pretrained.stand_ins import find_notes
 
-    # whether the plan has enough words is known before the model is loaded
+    # what can fail without the model fails before it is loaded
+    check_replaceable(output.resolve(), force=force)
     content = load_plan(plan)
     count = _parse_stand_ins(stand_ins)
     content.check(count, held_out)

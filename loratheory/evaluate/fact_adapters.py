@@ -221,7 +221,9 @@ class Authors:
         usual = self._fit(Training())
         adapter = train_once(self.model, facts.training_sets[1 - hop], seed=key, training=usual)
         if condition.noise:
-            return StandIn(_noise(adapter, np.random.default_rng([self.seed, 8, hop, j])), [])
+            # The first author's stream is that of stored tables.
+            stream = [self.seed, 8, hop, j, *([self.number] if self.number else [])]
+            return StandIn(_noise(adapter, np.random.default_rng(stream)), [])
         theirs, relation = (facts.second, facts.about) if hop == 0 else (facts.first, facts.born)
         examples = [*items(facts.two_hop, facts.composed.trained)] if condition.two_hop else []
         if condition.keep:

@@ -5,6 +5,12 @@ from dataclasses import replace
 from loratheory.adapters import LAWS, MERGE_METHODS, LawCase, laws
 from loratheory.lowrank import total
 
+
+def test_a_merge_of_nothing_has_a_low_rank(monkeypatch):
+    monkeypatch.setattr(LawCase, "merge", lambda _, updates: 0 * updates[0].dense())
+    assert LAWS["low rank"](LawCase(MERGE_METHODS["sum"], "", 0)) == 0
+
+
 #                        exact linear idempotent gauge permutation zero-weight sign scale low-rank
 EXPECTED = {
     ("sum", "full"): "++-++..++",

@@ -341,6 +341,12 @@ def test_knots_coordinates_are_small():
     assert merging.knots([updates[0], updates[0] * 2.0])[0][0].shape[0] == 2
 
 
+def test_an_adapter_without_modules_adds_nothing():
+    low = gaussian(np.random.default_rng(0), 3, 4, 2)
+    merged = merge([Adapter.of({}), Adapter.of({"a": low})], "sum")
+    np.testing.assert_allclose(merged["a"].dense(), low.dense())
+
+
 @pytest.mark.parametrize("density", [1.0, 0.2])
 def test_ties_on_disjoint_supports_is_the_sum_of_the_trimmed_updates(density):
     """Its squared error to the adapters is K times the least there is, and no edit is lost."""

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from loratheory.adapters import Adapter, AdapterError, Info, merge, read_adapter, write_adapter
-from loratheory.adapters.adapter import DTYPES
+from loratheory.adapters.adapter import DTYPES, join_dtypes
 from loratheory.adapters.peft_io import CONFIG, WEIGHTS, Config
 from loratheory.lowrank import LowRank, gaussian
 
@@ -249,6 +249,11 @@ def test_what_is_read_is_written_and_read_without_loss(dtype, tmp_path):
     assert two.info.embeddings == {"embed"}
     assert (two.info.dtype, two.info.base) == (dtype, "tiny")
     assert two.info.config == {"task_type": "CAUSAL_LM", "mine": {"k": 1}}
+
+
+def test_both_short_types_need_single_precision():
+    assert join_dtypes(["float16", "bfloat16"]) == "float32"
+    assert join_dtypes(["float16", "float64"]) == "float64"
 
 
 def test_a_zero_update_becomes_rank_one_of_zeros(tmp_path):

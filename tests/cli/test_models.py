@@ -204,6 +204,9 @@ def test_training_writes_the_adapter_and_its_card(given, on, run):
     assert read_adapter("made").info.base_digest == load_model(given / "base").digest
     code, _, err = run("train", given / "plan.json", "-o", "made")
     assert (code, err.count("\n")) == (2, 1)
+    # Before anything is loaded: what is there would be lost.
+    code, _, err = run("train", given / "plan.json", "-o", given, "--force", "--model", "nowhere")
+    assert (code, "which is no part of an adapter" in err) == (2, True)
     words = ("-o", "made", "--force", "--stand-ins", 0, "--layers", 1)
     card = on("train", given / "plan.json", *words)
     assert (card["settings"]["stand_ins"], card["settings"]["layers"]) == (0, "1-1")

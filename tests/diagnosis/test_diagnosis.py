@@ -8,6 +8,7 @@ from loratheory.audit import audit, audit_on_lookup
 from loratheory.diagnosis import (
     DiagnosisError,
     diagnose,
+    distinct,
     examine_module,
     expect_retention,
     kind_of,
@@ -201,9 +202,14 @@ def test_arrow_and_floor_count_only_what_adapters_change():
 
 
 def test_partners_of_more_drift_left_less():
-    kept, counts = zip(*map(expect_retention, (0.0, 0.5, 0.51, 99.0)), strict=True)
-    assert counts == (92, 92, 322, 161)
-    assert kept[0] == kept[1] > kept[2] > kept[3]
+    kept, counts = zip(*map(expect_retention, (0.0, 0.5, 0.51, 99.0, np.nan)), strict=True)
+    assert counts == (92, 92, 322, 161, 161)
+    assert kept[0] == kept[1] > kept[2] > kept[3] == kept[4]
+
+
+def test_names_are_never_equal():
+    assert distinct(["x/a", "y/b"]) == ("a", "b")
+    assert len({*distinct(["a", "a", "a (1)"])}) == 3
 
 
 CASES = [

@@ -82,6 +82,9 @@ def test_a_changed_table_is_refused(tmp_path):
     path.write_bytes(gzip.compress(b"seed,condition,value\n0,a,1\n"))
     with pytest.raises(StudyError, match="delete it"):
         run(study, "paper", tmp_path / "toy", jobs=1)
+    path.unlink()
+    run(study, "paper", tmp_path / "toy", jobs=1)
+    assert text(tmp_path / "toy") == looped(study)
 
 
 def test_rows_of_one_part_have_the_same_columns():

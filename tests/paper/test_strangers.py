@@ -19,7 +19,7 @@ from loratheory.pretrained.stand_ins import fill, load_plan
 from loratheory.pretrained.train import Factors
 from paper.studies._shared import language
 from paper.studies.lm_strangers import merges, other_trainer, protocol, rivals
-from paper.studies.lm_strangers.draw import LEVELS, PAIRS, draw
+from paper.studies.lm_strangers.draw import LEVELS, PAIRS, chance, draw
 from paper.studies.lm_strangers.pairs import Config, mean_answers
 
 SEED = 3
@@ -108,10 +108,14 @@ def test_a_drawn_folder_gives_each_author_everything_and_nothing_of_the_question
     assert "there is no 'hop_1'; write the folder anew" in capsys.readouterr().err
 
 
-def test_an_entry_has_the_form_of_the_schema_and_numbers_that_a_second_route_gives(monkeypatch):
+@pytest.mark.parametrize(
+    ("level", "constant"), [("S0", 0.05), ("S4, few facts", 0.2), ("S4, many facts", 0.05)]
+)
+def test_an_entry_has_the_form_of_the_schema_at_all_sizes(monkeypatch, level, constant):
     model = small_model(2)
     monkeypatch.setattr(language, "GENERIC", GENERIC[:2])
-    facts = draw("birth, mascot", "S0", SEED)
+    facts = draw("birth, mascot", level, SEED)
+    assert chance(facts.questions["two_hop"]) == constant
     content = {**facts.questions, "people": invented(SEED, 20)}
     rng = np.random.default_rng(0)
     names = ["model.layers.0.mlp.up_proj", "model.layers.1.mlp.up_proj"]
@@ -178,6 +182,23 @@ def test_each_rival_trains_all_maps_from_a_seed(short, method):
     for name, low in one.items():
         np.testing.assert_array_equal(low.dense(), two[name].dense())
     assert all(np.abs(low.dense()).max() > 0 for low in one.values())
+
+
+class Always(np.random.Generator):
+    """All that is drawn uniformly is 0, so that every layer acts."""
+
+    def random(self, size):
+        """So many zeros."""
+        return np.zeros(size)
+
+
+def test_layers_that_always_act_are_trained_as_usual(short):
+    model, plan = short
+    how = Training.with_stand_ins(6, 1e-3)
+    pair = (rivals.train_by_chance(model, plan, how, Always(np.random.PCG64(4))),)
+    pair += (rivals._train(model, plan.examples, how, Always(np.random.PCG64(4))),)
+    for name, low in pair[0].items():
+        np.testing.assert_array_equal(low.dense(), pair[1][name].dense())
 
 
 def test_lori_keeps_the_random_down_factor_and_others_move_it(short):

@@ -78,10 +78,20 @@ def test_a_part_has_its_own_columns(folder):
     assert len(read_table("toy", folder)) == 5
 
 
-def test_a_difference_is_paired_and_a_lookup_leaves_the_base_out(folder):
+def test_a_difference_is_of_the_same_bases(folder):
     one, two = (f"toy/one: right; share=0.5; rule={rule}" for rule in ("sum", "mean"))
     with pytest.raises(QueryError, match="not on the same bases"):
         look_up(f"{one} minus {two}", folder=folder)
+    rows = "seed,x,y\n0,,0\n1,1,1\n2,0,\n"
+    (folder / "toy" / "table.csv.gz").write_bytes(gzip.compress(rows.encode()))
+    with pytest.raises(QueryError, match="not on the same bases"):
+        look_up("toy: x minus toy: y", folder=folder)
+    with pytest.raises(QueryError, match="an interval needs one query"):
+        fill_queries("{within toy: x minus toy: x}", "toy", folder)
+
+
+def test_a_lookup_leaves_the_base_out(folder):
+    one = "toy/one: right; share=0.5; rule=sum"
     same = look_up(f"{one} minus {one}", folder=folder)
     assert (same.middle, same.low, same.high) == (0, 0, 0)
     rows = pd.DataFrame({"seed": [0, 1, 2], "x": [1.0, 2.0, 6.0], "k": ["a", "a", "b"]})

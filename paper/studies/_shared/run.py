@@ -202,7 +202,8 @@ def _keep(folder: Path, key: str, cell: Mapping[str, Any]) -> None:
 def _cells_of_table(study: Study, profile: str, folder: Path) -> dict[str, Any]:
     """Return the cells of a stored table by key; StudyError unless its provenance matches."""
     about = provenance(folder)
-    if not about:
+    # Whoever deleted a table wants its cells anew.
+    if not about or not (folder / "table.csv.gz").is_file():
         return {}
     text = gzip.decompress((folder / "table.csv.gz").read_bytes())
     if content_hash(text, digits=64) != about["sha256"]:

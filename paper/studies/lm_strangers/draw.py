@@ -5,6 +5,7 @@ each difference shows what it costs alone.
 """
 
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -91,6 +92,12 @@ class FactSet:
     further: tuple[Items, Items]
     questions: Mapping[str, Items]
     covered: np.ndarray
+
+
+def chance(questions: Items) -> float:
+    """Return the accuracy of the best constant answer."""
+    answers = Counter(answer for _, answer in questions)
+    return max(answers.values()) / len(questions)
 
 
 class Templates(NamedTuple):

@@ -1,6 +1,5 @@
 """Adapters of two authors who share more or less, by how both were trained."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import nan
@@ -12,7 +11,7 @@ import pandas as pd
 from paper.studies._shared import Language
 from paper.studies._shared.language import Method, coefficients, depth, layer_split
 from paper.studies._shared.run import Row
-from paper.studies.lm_strangers.draw import LEVELS, FactSet, draw
+from paper.studies.lm_strangers.draw import LEVELS, FactSet, chance, draw
 
 if TYPE_CHECKING:
     from loratheory.adapters import Adapter
@@ -71,8 +70,7 @@ def cell(config: Config) -> list[Row]:
         adapter, promise = train(model, facts, config, hop)
         adapters.append(adapter)
         promises[f"promise_{hop + 1}"] = promise
-    answers = [answer for _, answer in facts.questions["two_hop"]]
-    constant = max(Counter(answers).values()) / len(answers)
+    constant = chance(facts.questions["two_hop"])
     generic, rows = measures.generic_log_probs(model), list[Row]()
     for rule, act in uses(depth(model)).items():
         with act(model, adapters):

@@ -18,7 +18,7 @@ from loratheory.evaluate.fact_sets import invented
 from loratheory.store import draft, write_whole
 from loratheory.tasks import ImpossibleError, refuse
 from loratheory.tasks.export import write_folder
-from paper.studies.lm_strangers.draw import LEVELS, PAIRS, SIZE, FactSet, draw
+from paper.studies.lm_strangers.draw import LEVELS, PAIRS, SIZE, FactSet, chance, draw
 
 if TYPE_CHECKING:
     from loratheory.adapters import Adapter
@@ -96,6 +96,8 @@ def _score(args: argparse.Namespace) -> None:
     from loratheory.pretrained import load_model
     from loratheory.pretrained.models import failure, read_json
 
+    if args.json and (args.json.is_dir() or not args.json.parent.is_dir()):
+        refuse(f"{args.json} cannot be written", "name a file in a folder that exists")
     content = read_json(args.folder / "questions.json", REMEDY)
     if lacking := {"pair", "level", "seed", "people", *KINDS} - content.keys():
         raise failure(args.folder / "questions.json", f"there is no {min(lacking)!r}", REMEDY)
@@ -105,11 +107,9 @@ def _score(args: argparse.Namespace) -> None:
     entry = {
         "base": model.name,
         **{name: content[name] for name in ("pair", "level", "seed")},
-        "chance": 1 / SIZE,
+        "chance": chance(content["two_hop"]),
         "rows": rows,
     }
-    if args.json:
-        write_whole(args.json, json.dumps(entry, indent=1))
     head = [*KINDS, "drift"]
     sys.stdout.write(f"{'':24}" + "".join(f"{name:>10}" for name in head) + "\n")
     for row in rows:
@@ -117,6 +117,8 @@ def _score(args: argparse.Namespace) -> None:
         shares = "".join(f"{100 * row[name]:9.0f}%" for name in KINDS if name in row)
         drift = f"{row['drift']:10.2f}" if "drift" in row else ""
         sys.stdout.write(f"{row['rule']:24}{shares}{drift}\n")
+    if args.json:
+        write_whole(args.json, json.dumps(entry, indent=1))
 
 
 def score(
@@ -153,6 +155,10 @@ def score(
         rows.append({"rule": rule, **shares, "drift": float(drift)})
     first, second = right["hop 1 alone"]["hop_1"], right["hop 2 alone"]["hop_2"]
     both = {"hop_1": float(first.mean()), "hop_2": float(second.mean())}
+    # Facts of a template come one after another, and the first bridges are those of the people.
+    people = len({bridge for _, bridge in content["hop_1"]})
+    templates = len(content["hop_1"]) // people
+    first, second = (one.reshape(templates, -1)[:, :people] for one in (first, second))
     rows.append({"rule": "two prompts", "two_hop": float((first & second).mean()), **both})
     return rows
 

@@ -100,15 +100,14 @@ def train_by_chance(
     A layer acts with a probability that rises from 0 to 1 in the first three quarters.
     """
 
-    def _silence(number: int, _: Factors, acting: "Attached") -> None:
+    def _silence(number: int, factors: Factors, acting: "Attached") -> None:
         chance = min(1.0, (number + 1) / (0.75 * how.steps))
         layers, where = np.unique(acting.layers, return_inverse=True)
         on = rng.random(len(layers)) < chance
         # One layer at least, or nothing would be trained.
         on[rng.integers(len(layers))] = True
-        acting.coefficients[:, 0] = on[where]
+        acting.coefficients[:, 0] = factors.scale * on[where]
 
-    # The scale of the factors is folded into the adapter, not into the coefficients.
     return _train(model, plan.examples, how, rng, before=_silence)
 
 

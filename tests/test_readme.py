@@ -132,10 +132,20 @@ def test_the_promise_was_too_careful_as_often_as_the_pages_say():
 
 def test_limits_of_other_relations_and_skills_are_those_of_the_tables():
     words = " ".join(README.split())
-    ends = [shown("other_pairs: two_hop by pair", m, "S2 to S5") for m in ("least", "most")]
-    assert "the first four differences leave {} to {}, examples of half".format(*ends) in words
-    ends = [shown("other_pairs: two_hop by pair", m, "S1") for m in ("least", "most")]
-    assert "of the entities between the facts {} to {}.".format(*ends) in words
+    text = "four differences leave {} to {} (SmolLM2; {} to {} if all is shared) and {} to {} "
+    text += "(gemma; {} to {}), examples of half of the entities between the facts {} to {} and {}"
+    ends = []
+    for part, level, base in (
+        ("other_pairs", "S2 to S5", ON_SMALL),
+        ("fresh", "S0", f"{ON_SMALL}; method={FRESH}; pair!=birth, mascot"),
+        ("other_pairs", "S2 to S5", ON_GEMMA),
+        ("rule_by_depth", "S0", f"{ON_GEMMA}; pair!=birth, mascot"),
+        ("other_pairs", "S1", ON_SMALL),
+        ("other_pairs", "S1", ON_GEMMA),
+    ):
+        query = f"{part}: two_hop by pair; {base}"
+        ends += [shown(query, mode, level) for mode in ("least", "most")]
+    assert f"{text} to {{}}.".format(*ends) in words
     skills = [
         ("both_open", "standard; rule=sum"),
         ("both_open", "stand-ins; rule=sum"),

@@ -67,7 +67,7 @@ def audit(
 
     def _square(rows: Array) -> float:
         """Mean squared norm of combinations with these coefficients: a quadratic form in them."""
-        return max(0.0, float(np.mean(np.sum(rows @ products * rows, axis=-1))))
+        return float(np.maximum(0.0, np.mean(np.sum(rows @ products * rows, axis=-1))))
 
     target, middle = total(moved[:count], weights), total(moved[:count]) / count
     return ModuleAudit(

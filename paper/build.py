@@ -45,7 +45,7 @@ def build(paper: Path, folder: Path) -> Path:
     write_sources(paper, folder)
     # Dates and line lengths are fixed: equal sources give equal pages and readable logs.
     done = subprocess.run(
-        command, cwd=folder, env=FIXED | dict(os.environ), capture_output=True, check=False,
+        command, cwd=folder, env=dict(os.environ) | FIXED, capture_output=True, check=False,
         encoding="utf-8", errors="replace",
     )  # fmt: skip
     if done.returncode:

@@ -41,7 +41,10 @@ FORM = r"(?:(number|percent|points|within) )?(.+)"
 def provenance(name: str, folder: Path = STUDIES) -> list[dict[str, Any]]:
     """Return the provenance of a study's parts, ``STUDY``, or of one part, ``STUDY/PART``."""
     study, _, part = name.partition("/")
-    parts = json.loads((folder / study / "provenance.json").read_bytes())["parts"]
+    parts = []
+    # A part may have a table of its own.
+    for file in sorted((folder / study).glob("**/provenance.json")):
+        parts += json.loads(file.read_bytes())["parts"]
     return [each for each in parts if each["part"] == (part or each["part"])]
 
 

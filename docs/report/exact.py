@@ -45,7 +45,8 @@ def merge_pair(build: Path) -> Section:
         energy = sum(audit.energy for audit in audits)
         found = np.sum(list(map(attrgetter(*DISTANCES), audits)), axis=0).tolist()
         rows.append((method, max(audit.width for audit in audits), *found))
-        short = max(short, (found[1] - found[0]) / energy, (found[3] - found[2]) / energy)
+        gaps = (found[1] - found[0], found[3] - found[2])
+        short = float(np.max([short, *(gap / energy for gap in gaps)]))
     svd = next(row for row in rows if row[0] == "svd")
     shared = [interference([one[name], two[name]]).crosstalk for name in one if name in two]
     spill = 100 * max(float(each[0, 1] / each[0, 0]) for each in shared)

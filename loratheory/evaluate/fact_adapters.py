@@ -121,7 +121,7 @@ class Authors:
     ----------
     model : Model
         The base of both.
-    facts : World
+    facts : FactSet
         The first author's facts about persons and the second author's facts about mascots.
     seed, number : int
         The seed of the fact set, and its number among those of that seed.

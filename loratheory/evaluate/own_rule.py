@@ -133,7 +133,9 @@ def import_function(name: str) -> Callable[..., Any]:
         module = import_module(place)
     except Exception as error:
         fact = f"module {place} cannot be imported ({type(error).__name__}: {error})"
-        refuse(f"{name}:", fact, "run from the folder that holds it, or install it")
+        absent = isinstance(error, ModuleNotFoundError) and place.startswith(error.name or "-")
+        remedy = "run from the folder that holds it, or install it" if absent else "mend the module"
+        refuse(f"{name}:", fact, remedy)
     rule = getattr(module, attribute, None)
     if rule is None:
         # list the functions, because a misspelt name is the most likely mistake

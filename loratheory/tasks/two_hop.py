@@ -226,7 +226,7 @@ class Edit:
 
     Attributes
     ----------
-    before, after : World
+    before, after : FactSet
         The facts that the base knows, and those after all adapters of this edit.
     questions : Questions
         The edited questions, from the first level to the last.
@@ -315,7 +315,7 @@ def edit(
 
     Parameters
     ----------
-    fact_set : World
+    fact_set : FactSet
         The facts that the base knows, of two hops or more.
     facts : int
         The number of questions; they do not depend on `also`.
@@ -595,7 +595,7 @@ class Trials:
     hops : tuple of Prompts
         The facts that these questions need, one set per hop.
     other_hops : tuple of Prompts
-        Facts that no edit changes and no training set replays, which measure locality.
+        Facts that no edit changes and the edit's own training sets do not replay, for locality.
     other_questions : Prompts
         Questions that no edit changes, which measure locality of composition.
     shortcut : Prompts
@@ -627,9 +627,10 @@ def trials(
 ) -> Trials:
     """Return the test sets for an edit's facts, their composition, and locality.
 
-    For locality there are `count` facts of each hop, which no training set replays, and `count`
-    questions over all hops. Neither this edit nor `others`, merged with it, change them. Sizes
-    depend on the arguments alone. Raises `ImpossibleError` if too few questions are left.
+    For locality there are `count` facts of each hop, which these training sets do not replay (those
+    of `others` may), and `count` questions over all hops. Neither this edit nor `others`, merged
+    with it, change them. Sizes depend on the arguments alone. Raises `ImpossibleError` if too few
+    questions are left.
     """
     before, after, changed = edit.before, edit.after, (edit, *others)
     asked, facts, locality = encode(after, edit.questions).final(), [], []
@@ -713,6 +714,8 @@ def export(
             phrase = names[int(tokens[0])]
             for token in tokens[1 : asked + 1].tolist():
                 hop, number = divmod(token - fact_set.relation(0, 0), fact_set.relations)
+                if not 0 <= hop < fact_set.hops:
+                    refuse(f"a row of {name} is no question", "export questions and facts only")
                 phrase = f"the {wordings['hops'][hop]['relations'][number]} of {phrase}"
             prompt = wordings["asked"][style].format(phrase=phrase)
             row = {"prompt": prompt[:1].upper() + prompt[1:], "answer": names[int(targets[asked])]}

@@ -347,8 +347,9 @@ def distract(
     """Add `count` distractors, quantities on which the answers do not depend, to each problem.
 
     Answers, templates and keys stay. The sentence of a distractor comes anywhere after that of its
-    input, in one of these wordings. Half of the distractors are given; half are steps by one of
-    these skills. Raises `ImpossibleError` if there are not enough names.
+    input, in one of these wordings. A distractor is given, or a step by one of these skills, with
+    equal probability; steps that do not fit are drawn anew, so that more are given. Raises
+    `ImpossibleError` if there are not enough names.
     """
     most = int(problems.present.sum(axis=1).max(initial=0))
     within("distractors", count, 0, ENTITIES - most)  # each quantity needs a name
@@ -575,6 +576,7 @@ def split(
     problems exist.
     """
     one_of("split", by, tuple(SPLITS))
+    within("rows", rows, 2)
     held = _choose_pairs(templates, pair, rng) if by == "pair" else set[Template]()
     words = {"train": list(range(WORDINGS)), "test": list(range(WORDINGS))}
     parts: dict[str, list[Template]] = {"train": [], "test": []}

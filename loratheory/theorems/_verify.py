@@ -7,6 +7,7 @@ the function `adversary` of the theorem's own module, as in ``merging/minimax_me
 import dataclasses
 import functools
 import importlib
+import math
 import os
 import time
 import zlib
@@ -154,6 +155,8 @@ def examine_control(theorem: Theorem[Any, Any], control: Control[Any, Any]) -> s
             return f"control {control.name!r} breaks a bound that should stand without it"
     # the hypothesis is broken: now the conclusion must be, too
     verdict = theorem.judge(case, witness)
+    if math.isnan(verdict.slack):
+        return f"control {control.name!r} gives no number"
     survives = verdict.holds if control.fails == "holds" else verdict.tight
     return f"control {control.name!r} does not break the conclusion" if survives else ""
 
@@ -184,7 +187,8 @@ def verify(
     Returns
     -------
     Report
-        The same in every run, except `seconds`. No error is raised where a bound is violated.
+        The same in every run, except `seconds`. No error is raised where a bound is violated;
+        `ValueError` if `cases` is below 1.
 
     Examples
     --------
@@ -192,6 +196,9 @@ def verify(
     <thm:merge-floor: as stated; cases: 21, controls: 1>
     """
     start, theorem = time.perf_counter(), find_theorem(theorem)
+    if cases < 1:
+        message = f"cases is {cases}, which checks nothing: give 1 or more"
+        raise ValueError(message)
     # a refuted claim is shown by its counterexample: rivals prove nothing
     refuted = theorem.status == "refuted"
     holds, tight, worst, count, trouble = True, True, np.inf, 0, ""
@@ -202,7 +209,8 @@ def verify(
             holds = False
             trouble = trouble or f"{where}: {check.verdict}"
             continue
-        verdict, good = check.verdict, check.verdict.holds != refuted
+        verdict = check.verdict
+        good = verdict.holds != refuted and not math.isnan(verdict.slack)
         # only constructions promise to meet the bound
         met = refuted or check.kind != "construction" or verdict.tight
         holds, tight = holds and good, tight and met

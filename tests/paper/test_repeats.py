@@ -7,9 +7,19 @@ import re
 from pathlib import Path
 
 import pytest
+from language import Words, small
 
+from loratheory.evaluate.fact_adapters import Condition
+from loratheory.pretrained import Training
 from loratheory.store import content_hash
-from paper.studies.lm_training.repeats import CONDITIONS, FOLDER, FURTHER, repeats
+from paper.studies.lm_training.repeats import (
+    CONDITIONS,
+    FOLDER,
+    FURTHER,
+    Repeat,
+    repeats,
+    train_and_evaluate,
+)
 from paper.tables import parse_query, read_table, value
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +52,14 @@ def test_the_design_is_a_factorial_and_its_first_half_is_balanced():
         for condition, factor in itertools.product(CONDITIONS, FACTORS):
             levels = [getattr(one, factor) for one in some if one.condition == condition]
             assert {levels.count(level) for level in set(levels)} == {len(some) // 4}
+
+
+def test_a_repeat_has_the_columns_of_the_table(tmp_path, monkeypatch):
+    small(monkeypatch, tmp_path, 2)
+    monkeypatch.setattr(Words, "eos_token_id", 0, raising=False)
+    monkeypatch.setattr(Condition, "training", Training(steps=2, batch=4, enough=0.0))
+    rows = train_and_evaluate(Repeat(STANDARD, "bfloat16", 1, 1))
+    assert {*rows[0]} == {*ROWS}
 
 
 def test_the_table_has_each_finished_repeat_whole():

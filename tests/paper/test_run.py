@@ -87,6 +87,20 @@ def test_a_changed_table_is_refused(tmp_path):
     assert text(tmp_path / "toy") == looped(study)
 
 
+def test_notes_of_other_scripts_stay_and_profiles_do_not_mix(tmp_path):
+    folder = tmp_path / "toy"
+    run(toy_study.study(tmp_path / "log", 4), "paper", folder, jobs=1)
+    file = folder / "provenance.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "renamed": "by hand"}))
+    run(toy_study.study(tmp_path / "log", 6), "paper", folder, jobs=1)
+    assert json.loads(file.read_text())["renamed"] == "by hand"
+    # What the study no longer has goes.
+    run(toy_study.study(tmp_path / "log", 4), "paper", folder, jobs=1)
+    assert text(folder) == looped(toy_study.study(tmp_path / "log", 4))
+    with pytest.raises(StudyError, match="holds the profile 'paper', not 'quick'"):
+        run(toy_study.study(tmp_path / "log", 4), "quick", folder, jobs=1)
+
+
 def test_rows_of_one_part_have_the_same_columns():
     with pytest.raises(StudyError, match="rows have a and b"):
         table_text({"toy": [{"a": 1}, {"b": 1}]})

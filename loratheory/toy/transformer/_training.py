@@ -49,7 +49,7 @@ class Recipe:
     schedule : str
         How the rate falls: ``cosine`` or ``linear``.
     floor : float
-        The last rate as a share of the highest; 1 for a constant rate.
+        The rate after the last step as a share of the highest; 1 for a constant rate.
     decay : float
         Weight decay, which gains of norms do not have.
     betas : pair of float

@@ -145,7 +145,9 @@ def run(
     for file in folder.glob("cells/*.json"):
         done[file.stem] = json.loads(file.read_bytes())
     missing = [key for key in cells if key not in done]
-    if not missing and (folder / "provenance.json").exists() and not (folder / "cells").exists():
+    stored = sum(len(part["cells"]) for part in provenance(folder).get("parts", ()))
+    asked = sum(len(one.configs(profile)) for one in study.parts)
+    if not missing and stored == asked and not (folder / "cells").exists():
         return folder / "table.csv.gz"
     # Finished cells must survive a kill while the table is replaced.
     for key in cells.keys() & done.keys():
@@ -205,6 +207,9 @@ def _cells_of_table(study: Study, profile: str, folder: Path) -> dict[str, Any]:
     # Whoever deleted a table wants its cells anew.
     if not about or not (folder / "table.csv.gz").is_file():
         return {}
+    if about["profile"] != profile:
+        message = f"{folder} holds the profile {about['profile']!r}, not {profile!r}: name another"
+        raise StudyError(message)
     text = gzip.decompress((folder / "table.csv.gz").read_bytes())
     if content_hash(text, digits=64) != about["sha256"]:
         message = f"{folder}/table.csv.gz is not the table that its provenance describes: delete it"
@@ -265,18 +270,19 @@ def _written(value: Any) -> str:
 
 def _conclude(study: Study, profile: str, folder: Path, done: Mapping[str, Any]) -> Path:
     """Write the table and its provenance, then remove the cells."""
-    before = {each["part"]: each for each in provenance(folder).get("parts", ())}
+    stored = provenance(folder)
+    before = {each["part"]: each for each in stored.get("parts", ())}
     rows, parts = dict[str, list[Row]](), []
     for one in study.parts:
         configs = one.configs(profile)
         mine = [done[key] for key in configs]
         rows[one.name] = [row for cell in mine for row in cell["rows"]]
-        # Keep the notes of other scripts on a part.
+        # Keep the notes of other scripts.
         earlier = before.get(one.name, {})
         parts.append({**earlier, **described(one.name, configs.values(), mine)})
     text = table_text(rows).encode()
     about = {"study": study.name, "profile": profile, "sha256": content_hash(text, digits=64)}
-    about_parts = json.dumps({**about, "parts": parts}, indent=1, ensure_ascii=False)
+    about_parts = json.dumps({**stored, **about, "parts": parts}, indent=1, ensure_ascii=False)
     # The table comes first: the digest detects a kill between the two writes.
     write_whole(folder / "table.csv.gz", gzip.compress(text, mtime=0))
     write_whole(folder / "provenance.json", about_parts + "\n")

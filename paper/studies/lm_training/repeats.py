@@ -84,7 +84,7 @@ def train_and_evaluate(repeat: Repeat) -> list[dict[str, Any]]:
     # The number of passes per step changes only the rounding of gradients.
     both = replace(authors(model, repeat.seed), accumulate=repeat.passes)
     adapters = [both.adapter(hop, repeat.condition) for hop in (0, 1)]
-    base, _ = generic_log_probs(model)
+    base = generic_log_probs(model)
     about = {**asdict(repeat), "rounding": repeat.rounding}
     for method, coefficient in METHODS.items():
         with attach(model, adapters, coefficient):

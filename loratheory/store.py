@@ -60,7 +60,9 @@ def code() -> str:
     Costs a reading of each of its files.
     """
     digest, package = hashlib.sha256(), Path(__file__).parent
-    for file in sorted(x for x in package.rglob("*.*") if x.suffix != ".pyc" and x.is_file()):
+    for file in sorted(
+        x for x in package.rglob("*.*") if x.parent.name != "__pycache__" and x.is_file()
+    ):
         digest.update(f"{file.relative_to(package)}\0".encode() + file.read_bytes())
     return digest.hexdigest()[:16]
 

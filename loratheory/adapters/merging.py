@@ -631,9 +631,9 @@ def merge(
     given = {name: value for name, value in given.items() if value is not None}
     chosen = _check_arguments(method, space, given)
     library = adapters if isinstance(adapters, Aligned) else aligned(read_all(adapters), any_base)
-    counts = [*map(len, library.adapters)]
-    if len(counts) > 1 and all(counts) and sum(counts) == len(library.shapes):
-        one, two, *_ = library.adapters
+    changing = [one for one in library.adapters if len(one)]
+    if len(changing) > 1 and sum(map(len, changing)) == len(library.shapes):
+        one, two, *_ = changing
         facts = f"{one.info.name} changes {next(iter(one))}, {two.info.name} {next(iter(two))}"
         warnings.warn(DISJOINT.format(facts), DisjointWarning, stacklevel=3)
     factors = [1.0] * len(library.adapters) if weights is None else list(map(float, weights))

@@ -27,7 +27,7 @@ MISSING = {
 HEADLINES = {
     "merge": "Merge like this: {label}.",
     "route": "Route: {label}.",
-    "separate": "Serve the adapters separately: neither the best merge nor router retains enough.",
+    "separate": "Serve the adapters separately: the best methods tried retain too few answers.",
     "too few prompts": "Too few prompts to tell: give at least {prompts} of each adapter.",
     "none": "No recommendation: no method was tried.",
 }

@@ -29,7 +29,9 @@ def refuse(message: str) -> NoReturn:
 def _check_parent(path: Path) -> None:
     if not path.parent.is_dir():
         refuse(f"{path}: there is no folder {path.parent}: make it, or write elsewhere")
-    if not os.access(path.parent, os.W_OK):
+    # A device is written to as it is, and a link's target where that lies.
+    device = path.exists() and not (path.is_file() or path.is_dir())
+    if not (device or os.access(path.resolve().parent, os.W_OK)):
         refuse(f"{path}: {path.parent} is read-only: change its permissions, or write elsewhere")
 
 

@@ -133,8 +133,10 @@ def import_function(name: str) -> Callable[..., Any]:
         module = import_module(place)
     except Exception as error:
         fact = f"module {place} cannot be imported ({type(error).__name__}: {error})"
-        absent = isinstance(error, ModuleNotFoundError) and place.startswith(error.name or "-")
-        remedy = "run from the folder that holds it, or install it" if absent else "mend the module"
+        absent = isinstance(error, ModuleNotFoundError) and f"{place}.".startswith(f"{error.name}.")
+        remedy = (
+            "run from the folder that holds it, or install it" if absent else "correct the module"
+        )
         refuse(f"{name}:", fact, remedy)
     rule = getattr(module, attribute, None)
     if rule is None:

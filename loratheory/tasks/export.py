@@ -54,12 +54,7 @@ def check_writable(folder: Path, *, overwrite: bool = False) -> None:
     if not overwrite:
         refuse(f"{folder} exists already", "name a new folder, or overwrite this one (--overwrite)")
     # A mistyped folder must not be lost: only data files are replaced.
-    for entry in sorted(folder.iterdir()) if folder.is_dir() else [folder]:
-        if (
-            entry == folder
-            or entry.is_symlink()
-            or not entry.is_file()
-            or entry.suffix not in ENDINGS
-        ):
+    for entry in sorted(folder.iterdir()) if folder.is_dir() else [folder / "a file"]:
+        if entry.is_symlink() or not entry.is_file() or entry.suffix not in ENDINGS:
             fact = f"{folder} holds not only data, but {entry.name}"
             refuse(fact, "name another folder: this one is not replaced")

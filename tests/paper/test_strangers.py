@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import jsonschema
 import numpy as np
@@ -134,6 +135,15 @@ def test_an_entry_has_the_form_of_the_schema_at_all_sizes(monkeypatch, level, co
     assert "drift" not in found["two prompts"]
     assert found["two prompts"]["hop_1"] == found["hop 1 alone"]["hop_1"]
     assert found["two prompts"]["hop_2"] == found["hop 2 alone"]["hop_2"]
+    # Of all facts the one about the first person's bridge is lost.
+    bridges = [bridge for _, bridge in facts.questions["hop_1"]]
+
+    def _lose(_, asked):
+        return SimpleNamespace(vocabulary_right=np.array([bridges[0] not in x for x, _ in asked]))
+
+    monkeypatch.setattr("loratheory.evaluate.answers.answers", _lose)
+    found = {row["rule"]: row for row in protocol.score(model, content, adapters)}
+    assert found["two prompts"]["two_hop"] == pytest.approx(1 - 1 / len({*bridges}))
 
 
 def test_every_merge_is_measured_and_coefficients_of_one_are_the_sum(monkeypatch):

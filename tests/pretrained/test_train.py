@@ -338,7 +338,7 @@ def test_without_a_map_that_answers_a_rate_must_be_given():
         fit_rate(model)
 
 
-@pytest.mark.slow  # and with the cache of all tests, where the model is unpacked once
+@pytest.mark.slow  # without the shared cache the model is unpacked anew
 @pytest.mark.usefixtures("smollm2")
 def test_the_default_model_keeps_the_rate_of_the_stored_adapters():
     assert fit_rate(load_model(dtype="bfloat16")) == Training.with_stand_ins(90).rate

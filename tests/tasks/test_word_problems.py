@@ -342,6 +342,7 @@ def test_files_hold_words_or_tokens_and_structure(tmp_path, prime):
         *(lambda bad=bad: distract(drawn(["divide"], 2, 3, rng(), 7), bad, rng=rng())
           for bad in (10, -1)),
         lambda: stories(drawn(["add"], 2, 2, rng(), 7)),
+        lambda: split(HERE, "template", 1, rng=rng()),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(make):

@@ -91,6 +91,7 @@ def test_an_honest_theorem_passes():
         ({"measure": lambda _, __: np.nan}, "construction of draw 0"),
         ({"assumptions": ()}, "is not refused"),
         ({"status": "refuted"}, "construction of draw 0"),
+        ({"status": "refuted", "measure": lambda _, __: np.nan}, "construction of draw 0"),
     ],
 )
 def test_what_is_wrong_is_seen_and_reproducible(change, says):
@@ -151,6 +152,11 @@ def test_a_refuted_claim_is_one_whose_counterexample_breaks_it():
     report = verify(claim, cases=20)
     assert report.ok
     assert report.tight is None
+
+
+def test_no_case_checks_nothing():
+    with pytest.raises(ValueError, match="which checks nothing"):
+        verify(HONEST, cases=0)
 
 
 def test_reports_depend_on_seed_and_label_alone():

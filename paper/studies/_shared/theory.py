@@ -173,8 +173,9 @@ def forecast(
     """Predict two-hop accuracy in a merge of the first pair from margins of each adapter alone.
 
     It is the share of edited questions in the region of ``thm:two-read-region``, times the base's
-    `circuit`, because no edited question is in pretraining (at a coverage of 90% or more most are,
-    with their old answers). Questions whose bridge the base does
+    `circuit`, its accuracy on questions outside pretraining: no pretraining text has an edited
+    answer. At a coverage of 90% or more most edited questions are in pretraining with their old
+    answers, and the factor is an approximation. Questions whose bridge the base does
     not know count as outside, unless pretraining made all bridges `familiar`.
     """
     inside = margins(library).composes(coefficient, pattern(library)).mean(axis=1)

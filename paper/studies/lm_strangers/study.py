@@ -112,6 +112,11 @@ STUDY = study(
     _part("invented_bridges", *_both(level=[INVENTED], method=[FRESH, LONG]), quick=FRESH),
     _part("other_pairs", *_both(pair=OTHER_PAIRS, level=[TOGETHER, "S1"], method=[FRESH])),
     _part("gemma_two", {"level": EVERY, "method": ["two stand-ins, 180 steps"], **GEMMA}),
+    _part(
+        "sizes",
+        *_both(level=["S4, few facts", "S4, many facts"], method=[FRESH, LONG]),
+        quick=FRESH,
+    ),
     _part("merges", *_both(pair=EASIEST, method=[LONG]), quick="standard", act=measure_merges),
     _part("merges_fresh", *_both(pair=PAIRS, method=[FRESH]), quick=FRESH, act=measure_merges),
     minutes=(10, 1300),

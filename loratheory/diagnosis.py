@@ -48,7 +48,7 @@ def distinct(names: list[str]) -> tuple[str, ...]:
     Equal paths get numbers, as in ``path (2)``.
     """
     short = [PurePath(name).name or name for name in names]
-    found = names = short if len(set(short)) == len(names) else names
+    found = short if len(set(short)) == len(names) else names
     # A path may end like a number that was given.
     while len(set(found)) < len(found):
         found = [x if found.count(x) == 1 else f"{x} ({i})" for i, x in enumerate(found, start=1)]

@@ -55,14 +55,15 @@ def _fields(value: Any) -> Any:
 
 @cache
 def code() -> str:
-    """Return a digest of this package, code and data, so that results of other code are told apart.
+    """Return a digest of this package, code and data, by which results of other code are known.
 
     Costs a reading of each of its files.
     """
     digest, package = hashlib.sha256(), Path(__file__).parent
-    for file in sorted(
-        x for x in package.rglob("*.*") if x.parent.name != "__pycache__" and x.is_file()
-    ):
+    for file in sorted(filter(Path.is_file, package.rglob("*.*"))):
+        # Python writes there while it runs.
+        if file.parent.name == "__pycache__":
+            continue
         digest.update(f"{file.relative_to(package)}\0".encode() + file.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -140,7 +140,7 @@ def test_limits_of_other_relations_and_skills_are_those_of_the_tables():
     asked = product((FRESH, "standard, 180 steps"), (ON_SMALL, ON_GEMMA))
     queries = [f"sizes: two_hop; method={method}; {base}" for method, base in asked]
     many = [shown(query, level="S4, many facts") for query in queries]
-    text = "the sum answers {} (SmolLM2) and {} (gemma), with standard training {} and {}, although"
+    text = "the sum answers {} (SmolLM2) and {} (gemma), with standard training {} and {};"
     assert text.format(*many) in words
     text = "four differences leave {} to {} (SmolLM2; {} to {} if all is shared) and {} to {} "
     text += (

@@ -54,7 +54,9 @@ def check_writable(folder: Path, *, overwrite: bool = False) -> None:
     if not overwrite:
         refuse(f"{folder} exists already", "name a new folder, or overwrite this one (--overwrite)")
     # A mistyped folder must not be lost: only data files are replaced.
-    for entry in sorted(folder.iterdir()) if folder.is_dir() else [folder / "a file"]:
+    if not folder.is_dir():
+        refuse(f"{folder} is a file, which is not replaced", "name a folder")
+    for entry in sorted(folder.iterdir()):
         if entry.is_symlink() or not entry.is_file() or entry.suffix not in ENDINGS:
             fact = f"{folder} holds not only data, but {entry.name}"
             refuse(fact, "name another folder: this one is not replaced")

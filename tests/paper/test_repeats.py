@@ -12,10 +12,12 @@ from language import Words, small
 from loratheory.evaluate.fact_adapters import Condition
 from loratheory.pretrained import Training
 from loratheory.store import content_hash
+from paper.studies._shared.run import _cells_of_table
 from paper.studies.lm_training.repeats import (
     CONDITIONS,
     FOLDER,
     FURTHER,
+    STUDY,
     Repeat,
     repeats,
     train_and_evaluate,
@@ -60,6 +62,9 @@ def test_a_repeat_has_the_columns_of_the_table(tmp_path, monkeypatch):
     monkeypatch.setattr(Condition, "training", Training(steps=2, batch=4, enough=0.0))
     rows = train_and_evaluate(Repeat(STANDARD, "bfloat16", 1, 1))
     assert {*rows[0]} == {*ROWS}
+    # So further repeats can be added to the stored ones.
+    [part] = json.loads((FOLDER / "provenance.json").read_bytes())["parts"]
+    assert len(_cells_of_table(STUDY, "paper", FOLDER)) == len(part["cells"])
 
 
 def test_the_table_has_each_finished_repeat_whole():

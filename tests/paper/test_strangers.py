@@ -197,18 +197,18 @@ def test_each_rival_trains_all_maps_from_a_seed(short, method):
 class Always(np.random.Generator):
     """All that is drawn uniformly is 0, so that every layer acts."""
 
-    def random(self, size):
-        """So many zeros."""
+    def random(self, size):  # noqa: D102
         return np.zeros(size)
 
 
 def test_layers_that_always_act_are_trained_as_usual(short):
     model, plan = short
     how = Training.with_stand_ins(6, 1e-3)
-    pair = (rivals.train_by_chance(model, plan, how, Always(np.random.PCG64(4))),)
-    pair += (rivals._train(model, plan.examples, how, Always(np.random.PCG64(4))),)
-    for name, low in pair[0].items():
-        np.testing.assert_array_equal(low.dense(), pair[1][name].dense())
+    ours = rivals.train_by_chance(model, plan, how, Always(np.random.PCG64(4)))
+    usual = rivals._train(model, plan.examples, how, Always(np.random.PCG64(4)))
+    for name, low in ours.items():
+        change = usual[name].dense()
+        np.testing.assert_allclose(low.dense(), change, rtol=0, atol=0.01 * np.abs(change).max())
 
 
 def test_lori_keeps_the_random_down_factor_and_others_move_it(short):

@@ -77,5 +77,5 @@ def test_a_bad_place_is_refused_before_any_work(tmp_path, monkeypatch):
     check_writable(tmp_path / "new")
     assert [*tmp_path.iterdir()] == []
     (tmp_path / "notes.md").write_text("a file")
-    with pytest.raises(ImpossibleError, match="holds not only data"):
+    with pytest.raises(ImpossibleError, match="is a file, which is not replaced; name a folder"):
         check_writable(tmp_path / "notes.md", overwrite=True)

@@ -207,8 +207,8 @@ def _cells_of_table(study: Study, profile: str, folder: Path) -> dict[str, Any]:
     # Whoever deleted a table wants its cells anew.
     if not about or not (folder / "table.csv.gz").is_file():
         return {}
-    if about["profile"] != profile:
-        message = f"{folder} holds the profile {about['profile']!r}, not {profile!r}: name another"
+    if (held := about.get("profile", profile)) != profile:
+        message = f"{folder} holds the profile {held!r}, not {profile!r}: name another folder"
         raise StudyError(message)
     text = gzip.decompress((folder / "table.csv.gz").read_bytes())
     if content_hash(text, digits=64) != about["sha256"]:

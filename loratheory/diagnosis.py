@@ -405,9 +405,9 @@ def _write_survival(names: Names, _: Modules) -> Iterator[str]:
     count = len(names)
     mean, factors = margin_needed(count, 1.0, "mean"), margin_needed(count, 1.0, "factor_mean")
     yield (
-        f"In the mean of {count} adapters a fact survives if and only if the margin of its own "
-        f"adapter exceeds {mean:g} times the deficit of the base ({factors:g} times if factors are "
-        "averaged). In the sum any positive margin suffices. Both hold without cross-talk."
+        f"In the mean of {count} adapters an answer stays ahead of a competitor if and only if its "
+        f"lead with its own adapter exceeds {mean:g} times its deficit in the base ({factors:g} "
+        "times if factors are averaged). In the sum any lead suffices. Both hold without cross-talk."
     )
 
 

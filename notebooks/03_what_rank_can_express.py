@@ -481,9 +481,9 @@ judge("03.4", mine)
 # to 3 and the idea of exercise 4. Exercise 4 is homework.
 #
 # **Ask.** Before step 2: can two updates of rank one make *every* change of rank two, or only
-# changes that fit the frozen layers? Before the sliders: for which targets in width 12 does rank 4
-# halve the error? After the sliders: a paper shows singular values that fall fast; what follows
-# from this, and what does not follow?
+# changes that fit the frozen layers? Before the sliders: with one layer, for which targets in width
+# 12 does rank 4 halve the error? After the sliders: a paper shows singular values that fall fast;
+# what follows from this, and what does not follow?
 #
 # **Common wrong answers.** "Rank $R$ in $L$ layers gives rank $R$": each layer adds its own term.
 # "It gives $R^L$": products do not raise the rank. "A rank of half the width is always enough for

@@ -54,9 +54,9 @@
 #    *foreign* token). A gate that opens above a threshold then makes false alarms at a rate that
 #    falls exponentially with the width (`thm:gate-detection`).
 # 3. *Knowing everything is not enough.* Let a router's weights be convex (not negative, with sum
-#    one) and stay the same throughout a pass. If the base knew old facts for both hops, the
-#    router's best two-hop margin is $-0.146$. The margin is minus the fourth power of $0.618$
-#    (`thm:routing-reach`).
+#    one) and stay the same throughout a pass. If the base knew old facts for both hops, and the
+#    fact about the old bridge is not edited, the router's best two-hop margin is $-0.146$. The
+#    margin is minus the fourth power of $0.618$ (`thm:routing-reach`).
 # 4. *Overlapping inputs cannot be told apart reliably.* The inputs of $K$ equally likely adapters
 #    are normally distributed with unit variance. The centres of the inputs are keys of length
 #    $\ell$ with mutual cosine $\rho$. The best router is then right with probability $\mathrm
@@ -362,9 +362,9 @@ number = IntSlider(4, min=1, max=8, description="facts")
 explore(routed, facts=number, experts=IntSlider(4, min=2, max=8, description="adapters"))
 
 # %% [markdown]
-# **Thresholds.** A gate activates an adapter at full strength where the adapter's response norm
-# exceeds a threshold. The gate does not look at the other adapters. How often does a foreign token
-# open the gate?
+# **Thresholds.** A gate activates an adapter at full strength where the square of the adapter's
+# response norm exceeds a threshold. The gate does not look at the other adapters. How often does a
+# foreign token open the gate?
 
 
 # %%
@@ -391,7 +391,7 @@ alarms()
 # holds more facts?
 
 # %%
-slider = FloatSlider(0.5, min=0.1, max=0.9, step=0.1, description="threshold")
+slider = FloatSlider(0.5, min=0.1, max=0.9, step=0.1, description="threshold (squared)")
 explore(alarms, facts=IntSlider(8, min=2, max=12, description="facts"), threshold=slider)
 
 # %% [markdown]

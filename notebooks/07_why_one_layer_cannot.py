@@ -15,9 +15,9 @@
 # You merge or route the adapters with the best possible method, and ask for Ada's city. How often
 # can the answer be right?
 #
-# **Main idea.** If one read must find both facts, a merge can only guess. A router chooses between
-# $m$ sets of active adapters. It is right at most $m$ times as often as a guess. Both limits hold
-# for every rank and every coefficient.
+# **Main idea.** If one read must find both facts, a merge that treats each row by itself can only
+# guess. A router chooses between $m$ sets of active adapters. It is right at most $m$ times as
+# often as a guess. Both limits hold for every rank and every coefficient.
 #
 # **Mechanism.** To answer, the model must look up Ada's lab, and then look up the city of this lab.
 # Two lookups in a row multiply the two adapters. A single read only adds the adapters up, and a sum
@@ -38,8 +38,9 @@
 #
 # Here $m$ is the number of *gate patterns*. A gate pattern is one way in which the router switches
 # the adapters on and off. Two gate patterns count as one if the scores of the cities are the same
-# under both. The bound holds even if an oracle chooses the gate pattern. A merge has one gate
-# pattern, so $m=1$ and the merge can only guess.
+# under both. The bound holds even if an oracle chooses the gate pattern. A merge that treats each
+# row by itself (sum, mean, TIES, DARE, but not a truncated SVD) has one gate pattern, so $m=1$ and
+# the merge can only guess.
 #
 # The model looks up the city of a lab by a vector, the *key* of this lab. The *bridge* is the map
 # from each lab to its key. Suppose that the weights do not reveal the bridge. Then even a merge
@@ -428,10 +429,10 @@ judge("07.3", mine)
 # **Time.** 75 minutes: 20 for steps 1 and 2 on the board, 20 for Construct and Explore, 35 for
 # exercises.
 #
-# **Ask.** After step 1: which merge method might make the scores of the cities depend on Ada's lab,
-# and why does it fail? (Let students name TIES, DARE, SVD.) At Construct: the choice of a gate
-# pattern encodes the answer; is this cheating? At the claim that was wrong: which test would have
-# shown that the sum does not compose?
+# **Ask.** After step 1: which merge method might make the scores of the cities depend on Ada's lab?
+# (Let students name TIES, DARE, SVD. Only a truncated SVD mixes rows, so the bound does not cover
+# it.) At Construct: the choice of a gate pattern encodes the answer; is this cheating? At the claim
+# that was wrong: which test would have shown that the sum does not compose?
 #
 # **Common wrong answers.** "A better merge will do": step 1 holds for all coefficients, even if
 # each entry of an adapter has its own coefficient. "A higher rank will do": the proof does not use

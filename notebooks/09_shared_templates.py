@@ -29,8 +29,8 @@
 # **Mechanism.** A solution is written step by step. A *template* is a sequence of steps that many
 # solutions share. Suppose that all training solutions of all adapters reach the same point. If the
 # adapters are averaged, the step that most solutions take at this point wins. Suppose that neither
-# the base model nor any adapter takes some step. Then this step cannot win, unless some coefficient
-# is negative.
+# the base model nor any adapter takes some step. Then this step cannot win, whatever the
+# coefficients are.
 #
 # **A common misconception.** "Adapters that share a template will solve the problem together." A
 # shared template can win the vote. But in small transformers, winning the vote is neither necessary
@@ -207,8 +207,8 @@ for rule in ("mean", "sum", "ties", "arrow"):
 assert solved(rule="composed") > 0.9
 
 # %% [markdown]
-# Why do merges fail? Suppose that a step needs the skill of the other adapter. Each adapter then
-# writes its own skill instead. The merge makes the same mistake.
+# Why do merges fail? Each problem has a step that needs the skill of the other adapter. No adapter
+# was trained to take this step after a step of its own skill.
 #
 # **What must pretraining contain?** The part `skill_coverage` of the study compares base models
 # with different pretraining. The three skills of the adapters make six ordered *pairs*, such as
@@ -316,8 +316,7 @@ explore(votes, coefficient=slider)
 # - **The experiments are small**: small transformers, three or six seeds, arithmetic modulo 7, and
 #   two-step problems. A language model has more pretraining (notebook 10).
 # - **Steps must be written.** If models must answer without written steps, no merge solves the test
-#   problems. Even an adapter that was trained on the test task itself does not solve them, because
-#   two layers are too few.
+#   problems. Even an adapter that was trained on the test task itself does not solve them.
 
 # %% [markdown]
 # ## Exercises

@@ -42,8 +42,8 @@
 #
 # *Disagreeing* stand-ins differ on each person's or country's answer. An adapter that ignores its
 # partner cannot memorise them (`thm:stand-in-ceiling`). In the theory, the adapter then composes
-# with many unknown partners. The only condition is that the partner's bridge vectors are linear
-# combinations of the stand-ins' vectors (`thm:bridge-transfer`).
+# with many unknown partners. The only condition is that the partner's states (prompt plus bridge)
+# are linear combinations of the states that the stand-ins produce (`thm:bridge-transfer`).
 #
 # **Evidence.** *Standard training* uses neither stand-ins nor two-hop examples. In a small language
 # model, the sum of two adapters answers the following share of the two-hop questions:
@@ -110,8 +110,9 @@ assert sp.simplify(late - k2**2 / (k1**2 + k2**2)) == 0
 # A two-hop question does not name the subject of the second fact. In place of the subject there is
 # the *bridge*, which the partner writes in the first layer. The first layer reads its input before
 # the bridge is written, so only the second layer can use the bridge. The second layer gives its
-# part of the fact, multiplied by the similarity of two keys: the key of the bridge and the key of
-# the named subject. The part of the fact in the first layer is lost.
+# part of the fact, multiplied by the similarity of two keys: the inner product of the bridge's key
+# and the named subject's key, divided by the squared length of the latter. The part of the fact in
+# the first layer is lost.
 #
 # **Step 2: why stand-ins must disagree.** If the stand-ins give $s$ different answers equally
 # often, an adapter that ignores them is right in at most a share $1/s$ of the examples. To see
@@ -138,9 +139,9 @@ assert sp.simplify(loss.subs(q, best) - sp.log(2)) == 0
 # themselves, but not fresh ones: each is active for one step only.
 #
 # **Step 3: what the adapter does with an unseen partner.** An *unseen partner* is the real adapter
-# of another author, and it was active in no training. Stand-ins help if the bridge of this partner
-# is a combination of the bridges of the stand-ins. The reason is that the second hop reads a
-# *state*: the prompt's state plus the bridge that the first hop adds. In training, the stand-ins
+# of another author, and it was active in no training. The second hop reads a *state*: the prompt's
+# state plus the bridge that the first hop adds. Stand-ins help if each state that this partner
+# produces is a linear combination of states that the stand-ins produced. In training, the stand-ins
 # added the bridge. Suppose that the second hop is linear, and that training finds the solution of
 # least norm. Then the second hop gives the right answer for every linear combination of the
 # training states. If a state is orthogonal to all training states, the output is zero.
@@ -230,7 +231,7 @@ for claim in map(theorem, labels):
     for seed in range(10):
         draws = np.random.default_rng(seed)
         case = claim.draw(draws, 8)
-        assert claim.check(case, claim.attain(case)).holds
+        assert claim.check(case, claim.attain(case)).tight
         assert claim.check(case, claim.rival(case, draws)).holds
 
 # %% [markdown]

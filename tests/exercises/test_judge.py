@@ -22,6 +22,7 @@ from loratheory.theorems.routing import arrow
 
 def noise(facts, adapters, width, rank):
     """How much noisier the sum of adapters is than the one that is needed."""
+    assert hebbian_memory.routed_crosstalk(8, 2, 4, 2) == pytest.approx(1 / 2 + 1 / 4 + 1 / 8)
     merged = hebbian_memory.merged_crosstalk(facts, adapters, width, rank)
     return merged / hebbian_memory.routed_crosstalk(facts, adapters, width, rank)
 

@@ -142,10 +142,20 @@ def opposite_answers_at_three_fifths_make_12_so_a_distance_of_3_costs_6():
     yield replace(case, updates=(*case.updates, silent)), 6.0
     yield replace(case, updates=(silent,)), 0.0
     yield replace(case, updates=case.updates[:1]), 0.0
+    # rows at an angle of 1: the share cos ½ of √2 over the least singular value, √2 sin ½
+    one = np.eye(1)
+    angled = LowRank(one, np.eye(2)[:1]), LowRank(-one, np.array([[np.cos(1), np.sin(1)]]))
+    yield replace(case, updates=angled, distance=1.0), 1 / np.tan(0.5)
 
 
 @symmetry("interpolation-price", conditioned=True)
 def size_and_rotation(case, rng):
+    price, least = (
+        interpolating_merge.bound_price,
+        np.linalg.svd(interpolating_merge.frame(case.updates), compute_uv=False)[-1],
+    )
+    most = sum(low.spectral_norm**2 for low in case.updates) ** 0.5 / least * case.distance
+    assert price(case) <= most * (1 + 1e-9)
     updates = moved(case.updates, rng, 2.0)[0]
     yield (
         interpolating_merge.Outside(updates, len(updates) - 1 - case.index, 5 * case.distance),

@@ -8,6 +8,7 @@ import pytest
 from theorems.owed import attack, example, road, symmetry
 
 from loratheory.lowrank import LowRank, orthonormal
+from loratheory.theorems import AssumptionError
 from loratheory.theorems.composition import (
     bridge_transfer,
     cut_law,
@@ -303,6 +304,13 @@ def test_in_a_network_the_interaction_is_what_the_second_adapter_adds_at_the_par
 def the_worst_of_nineteen_and_the_median_of_three():
     yield promise_law.Case(19, 1, 100, 0), 0.05
     yield promise_law.Case(3, 2, 100, 0), 0.5
+
+
+def test_a_partner_as_good_in_the_mean_but_more_variable_is_refused():
+    case = promise_law.Case(4, 1, 20_000, 0)
+    wide = np.random.default_rng(0).normal(size=(case.trials, 5)) * [1, 1, 1, 1, 5]
+    with pytest.raises(AssumptionError, match="exchangeable"):
+        promise_law.THEOREM.check(case, wide)
 
 
 @symmetry(promise_law)

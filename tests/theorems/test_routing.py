@@ -13,6 +13,7 @@ from theorems.owed import example, floats, road, symmetry
 from loratheory import toy
 from loratheory.adapters import arrow_scores
 from loratheory.lowrank import orthonormal
+from loratheory.theorems import AssumptionError
 from loratheory.theorems.routing import arrow, gates, router_limit, single_read_no_go
 
 # Arrow's blind spot
@@ -34,6 +35,17 @@ def size_rotation_and_order(case, rng):
     keys = tuple((turn @ k)[:, order] for k in reversed(case.keys))
     strengths = tuple(rng.uniform(0.1, 10) * s[order] for s in reversed(case.strengths))
     yield arrow.Case(keys, strengths), 1.0
+
+
+def test_two_equally_strong_edits_have_no_top_direction():
+    case = arrow.Case((np.eye(2),), (np.array([1.0, -1.0]),))
+    with pytest.raises(AssumptionError, match="above its others"):
+        arrow.THEOREM.check(case, arrow.attain(case))
+
+
+def test_where_each_read_is_a_false_alarm_a_library_has_one_adapter():
+    assert gates.largest_clean_library(1, 1, 0.0, 1, 0.05) == 1
+    assert gates.largest_clean_library(4, 64, 0.9, 2, 0.1) > 1000
 
 
 # Arrow's margin

@@ -4,7 +4,7 @@ r"""Cut law: what a second adapter says at states that its partner wrote.
 states of the second one each right answer leads by at least γ. Leads change by at most τ per unit
 of distance between states. Let another state be at a distance δ from the nearest training state
 with a given answer. There this answer leads by at least γ − τδ, and for δ < γ/τ some second adapter
-with the same training states, leads and slope gives exactly this.
+that leads by γ or more at these training states, with slope τ, gives exactly this.
 
 The cut is behind a block of the network. Let :math:`z_0` be the state there without adapters,
 :math:`z_1` with the first adapter, and :math:`g(z)` the change of a lead that the second adapter
@@ -27,20 +27,20 @@ different answers overlap, all leads have slope :math:`\tau` at most, and closer
 / \tau` to a state with its answer the lead is what was claimed. :math:`\square`
 
 **Corollary (any answer).** Let a state be at a distance δ > γ/τ from the nearest training state
-with an answer other than a. There a leads by at most τδ − γ, and some second adapter with the same
-training states, leads and slope gives exactly this.
+with an answer other than a. There a leads by at most τδ − γ, and some second adapter that leads by
+γ or more at these training states, with slope τ, gives exactly this.
 
 So at a state that is far from all training states, training says nothing: each answer can lead.
 The first claim is the slope again. For the second, a further cone around :math:`z`, as high as
 claimed, overlaps no cone of another answer.
 
-**Corollary (bits through a cut).** The first adapter acts above the cut only. The state at the cut
-has at most B bits, and the second adapter's share above the cut at most J bits. The second adapter
-holds n random second-hop facts with n possible answers. The accuracy p of two-hop answers, over all
-facts, is such that p log₂ n ≤ 1 + (B + J)/n.
+**Corollary (bits through a cut).** The second adapter holds n independent uniform facts with n
+possible answers. The first acts above the cut only, and leads to one of these facts that is uniform
+and independent of the second adapter. The state at the cut has at most B bits, the second adapter's
+share above it at most J. The accuracy p of two-hop answers is such that p log₂ n ≤ 1 + (B + J)/n.
 
-Below the cut nothing depends on the first adapter, so nothing there knows which of the n facts is
-asked for, and all that reaches the answer of the n facts are B + J bits. Let :math:`\pi` be the
+For a prompt, the state at the cut is the same whichever fact the first adapter leads to, so all
+that reaches the answers of the n facts are the same B + J bits. Let :math:`\pi` be the
 facts and :math:`M` these bits. The facts are independent, so :math:`B + J \ge I(M; \pi) \ge \sum_y
 I(M; \pi(y))`. By Fano's inequality :math:`I(M; \pi(y)) \ge p_y \log_2 n - 1`. Sum over y.
 
@@ -83,10 +83,11 @@ SLOPE = "leads that change by at most τ per unit of distance"
 NEAR = "a state closer than γ/τ to a training state with this answer (to attain the bound)"
 UNSEEN_BITS = "no message meets Fano's inequality: stored facts reach all of the bound but 1/log₂ n"
 PAYS = "bits that can hold the facts that are answered with certainty"
+APART = "a second adapter that does not know to which fact the first one leads"
 
 
 def bits_needed(facts: float, accuracy: float) -> float:
-    """Return the least number of bits above the cut with which so many facts can be answered."""
+    """Return a lower bound of B + J, the bits that so many facts at this accuracy take."""
     return max(0.0, facts * (accuracy * math.log2(facts) - 1))
 
 
@@ -299,6 +300,14 @@ class Cut:
     bits: float
 
 
+@dataclass(frozen=True)
+class Stored:
+    """How many facts are stored, and whether just the one is whose turn it is at each prompt."""
+
+    facts: int
+    foreseen: bool = False
+
+
 def draw_bits(rng: np.random.Generator, size: int) -> Cut:
     """Draw a power of two facts, as many as a long text may hold, and bits for some of them."""
     facts = 2 ** int(rng.integers(1, 20 * size))
@@ -310,18 +319,28 @@ def bound_bits(case: Cut) -> float:
     return (1 + case.bits / case.facts) / math.log2(case.facts)
 
 
-def measure_bits(case: Cut, known: int) -> float:
+def measure_bits(case: Cut, stored: Stored) -> float:
     """Return the accuracy if so many facts are stored and all other answers are guessed."""
+    # who knows which fact is asked for needs no other
+    known = case.facts if stored.foreseen and stored.facts else stored.facts
     return (known + (case.facts - known) / case.facts) / case.facts
 
 
-def rival_bits(case: Cut, rng: np.random.Generator) -> int:
+def rival_bits(case: Cut, rng: np.random.Generator) -> Stored:
     """Store facts until the bits are used up, or some of them."""
-    return int(rng.choice([1.0, rng.uniform()]) * (case.bits // math.log2(case.facts)))
+    return Stored(int(rng.choice([1.0, rng.uniform()]) * (case.bits // math.log2(case.facts))))
 
 
-ASSUMPTIONS_BITS = {PAYS: lambda case, known: known * math.log2(case.facts) <= case.bits}
-CONTROLS_BITS = (Control("store all for nothing", PAYS, lambda: (Cut(2**20, 0.0), 2**20)),)
+ASSUMPTIONS_BITS = {
+    PAYS: lambda case, stored: stored.facts * math.log2(case.facts) <= case.bits,
+    APART: lambda _, stored: not stored.foreseen,
+}
+CONTROLS_BITS = (
+    Control("store all for nothing", PAYS, lambda: (Cut(2**20, 0.0), Stored(2**20))),
+    Control(
+        "write the one answer that is needed", APART, lambda: (Cut(1024, 10.0), Stored(1, True))
+    ),
+)
 
 THEOREM: Theorem[Case, Cones] = Theorem.of(__name__)
 CLAUSES = (

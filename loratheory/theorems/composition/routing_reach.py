@@ -41,8 +41,8 @@ iff :math:`c_1 (1 + c_2) > 1` and :math:`c_2 > 1/2`. The smallest sum :math:`c_1
 border is :math:`2/3 + 1/2`, as :math:`c_2 + 1/(1 + c_2)` grows with :math:`c_2`. :math:`\square`
 
 **Implication.** A router that fixes its weights for a whole forward pass cannot compose exact edits
-of old facts, whatever it knows. A router whose weights may change from layer to layer can compose
-them. The sum of the adapters composes them without any router.
+of two old facts, whatever it knows. A router whose weights may change from layer to layer can
+compose them. The sum of the adapters composes them without any router.
 
 **Scope.** The theorem does not say that trained routers find these weights. For a single read see
 ``thm:single-read-no-go``.

@@ -7,11 +7,11 @@ frequency 1 − ρ. The merge of the K adapters with equal coefficients c > 0 ch
 ρ > 1/(2Kc).
 
 A memory solves problems step by step. Each step is decoded and then read again for the next one. At
-every key the base has *habits* :math:`h`, which are weights of sum 1 on the steps that may come
-next. Adapter :math:`j` alone gives these steps the weights :math:`\pi_j` instead. They are the
-shares of the steps that its training solutions take at the key, or :math:`h` if its solutions never
-pass the key. The adapters are merged with coefficients :math:`c_j` of sum :math:`C`. Then step
-:math:`s` leads at the key by
+every key the base has *habits* :math:`h`, weights on the steps that may come next, of sum 1, or all
+0 where it holds nothing. Adapter :math:`j` alone gives these steps the weights :math:`\pi_j`
+instead. They are the shares of the steps that its training solutions take at the key, or :math:`h`
+if its solutions never pass the key. The adapters are merged with coefficients :math:`c_j` of sum
+:math:`C`. Then step :math:`s` leads at the key by
 
 .. math:: v_s - \max_{a \ne s} v_a, \qquad v = (1 - C)\,h + \sum_j c_j \pi_j,
 
@@ -19,10 +19,10 @@ and a problem is solved iff the right step leads at each key that its solution p
 key that only adapter :math:`j` was trained on. Its right step leads by :math:`2 c_j - 1` if the
 base has an old fact there, and by :math:`c_j` if the base has none. Now let each adapter have
 coefficient :math:`c` and take the shared step with share :math:`\rho`, as in the statement in
-words. If the other steps of each adapter are its own instead of the base's, the shared step wins
-iff :math:`\rho > \max(\frac{1 - Kc}{Kc}, \frac1{K+1})`. Finally, suppose the base has habits at a
-key. Then a step that neither the adapters nor the base ever take there never leads, whatever the
-coefficients. It trails by at least one over the number of other steps.
+words. If each adapter takes one own step in all other solutions, not the base's, the shared step
+wins iff :math:`\rho > \max(\frac{1 - Kc}{Kc}, \frac1{K+1})`. Finally, suppose the base has habits
+at a key. Then a step that neither the adapters nor the base ever take there never leads, whatever
+the coefficients. It trails by at least one over the number of other steps.
 
 **Proof.** Least squares on demonstrations with the same key fits their mean. So an adapter's update
 changes the weights at this key by :math:`\pi_j - h`. A memory is linear in its updates, which gives
@@ -74,8 +74,8 @@ def overlap_needed(
     """Return the share of each exactly fitted adapter's solutions above which the shared step wins.
 
     A result of 1 or more means that it never does. `rest` says what the other solutions do: as the
-    base (``"habit"``), or each adapter its own (``"own"``). ValueError unless `adapters` is 1 or
-    more and `coefficient` is positive.
+    base's only habit (``"habit"``), or each adapter one own step (``"own"``). ValueError unless
+    `adapters` is 1 or more and `coefficient` is positive.
     """
     if adapters < 1 or not coefficient > 0:
         message = f"{adapters} adapters with coefficient {coefficient}: give 1 or more, above 0"

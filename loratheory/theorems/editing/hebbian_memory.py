@@ -15,10 +15,11 @@ rank-:math:`r` adapter :math:`\Delta = H A^\top A` writes :math:`H` through a fr
     \mathbb{E}\, (u^\top \Delta x)^2 = \bigl(1 + \tfrac1r\bigr) (u^\top H x)^2
     + \tfrac1r \|H^\top u\|^2 \|x\|^2 .
 
-Let the :math:`N` keys, the distinct outputs, the read and the query all be Gaussian :math:`N(0,
-1_d/d)`, and let :math:`g = \frac1r + \frac1d + \frac1{rd}`. Take a read that is no fact's output.
-If the query is no fact's key, the answer has variance :math:`\frac Nd g`. If the query is a fact's
-key, the answer has variance :math:`\frac1d \bigl[(N - 1) g + (1 + \frac2d)(1 + \frac2r) \bigr]`.
+Let the :math:`N` keys, the distinct outputs, the read and the query be independent of each other
+and of :math:`A`, and all Gaussian :math:`N(0, 1_d/d)`. Let :math:`g = \frac1r + \frac1d +
+\frac1{rd}`. Take a read that is no fact's output. If the query is no fact's key, the answer has
+variance :math:`\frac Nd g`. If the query is a fact's key, the answer has variance :math:`\frac1d
+\bigl[(N - 1) g + (1 + \frac2d)(1 + \frac2r) \bigr]`.
 
 **Proof.** Let :math:`a_k/\sqrt r` be the rows of :math:`A`, and let :math:`y = H^\top u`. Then
 :math:`u^\top \Delta x = \frac1r \sum_k z_k` with independent :math:`z_k = (y^\top a_k)(a_k^\top

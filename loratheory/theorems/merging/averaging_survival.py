@@ -26,9 +26,9 @@ and under the sum :math:`m_1 > 0`. A fact without deficit (:math:`m_0 \le 0 < m_
 > 0` the condition is :math:`c_i > 1/2`, and two weights with sum at most 1 cannot both meet it.
 :math:`\square`
 
-**Implication.** Suppose an edit leads by no more than it trailed before. Then it does not survive
-an undisturbed mean of two or more adapters. So measure, for each fact, the margin after the edit
-and the deficit before it.
+**Implication.** Suppose an edit leads some competitor by no more than it trailed this competitor
+before. Then it does not survive an undisturbed mean of two or more adapters. So measure margins and
+deficits for each fact and competitor.
 
 **Scope.** The theorem covers single facts, not two hops, and does not bound the interference
 :math:`\varepsilon`.
@@ -66,7 +66,10 @@ def coefficient(adapters: int, rule: Rule = "mean") -> float:
 
 
 def margin_needed(adapters: int, deficit: int | float, rule: Rule = "mean") -> float:
-    """Return the margin that an edit needs alone to survive a linear merge without interference."""
+    """Return the margin that an edit needs alone, over a competitor that it trails in the base.
+
+    Then it leads this competitor in a linear merge without interference.
+    """
     return (1 / coefficient(adapters, rule) - 1) * deficit
 
 

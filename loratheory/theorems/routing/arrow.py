@@ -7,10 +7,10 @@ probability 1/N + (1 − 1/N)/E.
 
 Adapters :math:`\Delta_i = \sum_{j=1}^N s_{ij}\, b_{ij} k_{ij}^T`, :math:`i = 1, \dots, E`, edit
 orthonormal keys. The outputs :math:`b_{i1}, \dots, b_{iN}` of each adapter are orthonormal, and its
-strength :math:`s_{i1}` is larger than all its others. Arrow scores a query by :math:`|\langle x,
-v_i\rangle|`, where :math:`v_i` is the top right singular vector. Then every adapter scores exactly
-0 on all edited keys except the :math:`E` top ones, the :math:`k_{i1}`. With ties broken at random,
-the right adapter is chosen with probability
+strengths are at least 0, of which :math:`s_{i1}` is the largest and has no equal. Arrow scores a
+query by :math:`|\langle x, v_i\rangle|`, where :math:`v_i` is the top right singular vector. Then
+every adapter scores exactly 0 on all edited keys except the :math:`E` top ones, the :math:`k_{i1}`.
+With ties broken at random, the right adapter is chosen with probability
 
 .. math:: \frac1N + \Bigl(1 - \frac1N\Bigr)\frac1E
 
@@ -202,7 +202,8 @@ def condition(case: Case) -> float:
     """
     worst = 1.0
     for s in case.strengths:
-        order = array_namespace(s).sort(s)
+        xp = array_namespace(s)
+        order = xp.sort(xp.abs(s))
         gap = float(order[-1] - order[-2]) / float(order[-1]) if s.shape[0] > 1 else 1.0
         worst = max(worst, 1 / max(gap, 1e-6))
     return worst

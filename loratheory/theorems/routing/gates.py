@@ -450,8 +450,8 @@ def largest_clean_library(
 
     The result is ``inf`` if it exceeds every float.
     """
-    each = hops * math.log1p(-false_alarm(facts, width, threshold))
-    return _most(-math.log1p(-failure), -each)
+    alarm = false_alarm(facts, width, threshold)
+    return _most(-math.log1p(-failure), -hops * math.log1p(-alarm)) if alarm < 1 else 1
 
 
 def interference(adapters: int, facts: int, width: int, threshold: int | float = 0.0) -> float:

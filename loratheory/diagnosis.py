@@ -407,7 +407,7 @@ def _write_survival(names: Names, _: Modules) -> Iterator[str]:
     yield (
         f"In the mean of {count} adapters an answer stays ahead of a competitor if and only if its "
         f"lead with its own adapter exceeds {mean:g} times its deficit in the base ({factors:g} "
-        "times if factors are averaged). In the sum any lead suffices. Both hold without cross-talk."
+        "times if factors are averaged). In the sum any lead suffices. Both without cross-talk."
     )
 
 

@@ -10,6 +10,10 @@ import jaxtyping
 import pytest
 from hypothesis import settings
 
+# Which colours and widths a command uses is decided when typer is imported.
+for _name in ("FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "TERMINAL_WIDTH"):
+    os.environ.pop(_name, None)
+
 settings.register_profile(
     "ci", derandomize=True, deadline=None, report_multiple_bugs=False, max_examples=100
 )

@@ -175,6 +175,7 @@ def laws(draws: int = 2) -> tuple[Row, ...]:
 
     A law holds where the gap is within rounding (`HOLDS`) in each of `draws` random cases;
     otherwise its cell has the seed of a counterexample. Costs well under a second.
+    Raises ValueError if `draws` is below 1.
 
     Examples
     --------
@@ -182,6 +183,9 @@ def laws(draws: int = 2) -> tuple[Row, ...]:
     >>> mean.cells["idempotent"].holds, mean.cells["low rank"].holds
     (True, True)
     """
+    if draws < 1:
+        message = f"draws is {draws}, which checks nothing: give 1 or more"
+        raise ValueError(message)
     rows = []
     for method in MERGE_METHODS.values():
         for space in method.spaces:

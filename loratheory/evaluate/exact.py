@@ -50,7 +50,11 @@ def laws(rule: OwnRule, draws: int = DRAWS) -> list[Law]:
     """Test the laws of a method: `loratheory.adapters.LAWS` for a merge, `ROUTING` for a router.
 
     Each law is tested on up to `draws` random cases of 9×8 updates, up to a counterexample.
+    ValueError if `draws` is below 1.
     """
+    if draws < 1:
+        message = f"draws is {draws}, which checks nothing: give 1 or more"
+        raise ValueError(message)
     merge = rule.form == "merge"
     # a router has no merged update: its laws are about its weights at tokens
     table: Mapping[str, Callable[..., float]] = LAWS if merge else ROUTING

@@ -21,7 +21,7 @@ def split_messages(row: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(one, dict) or not are_texts([one.get("role"), one.get("content")]):
             return {}
     if messages and messages[-1]["role"] == "assistant":
-        answer = messages.pop()["content"]
+        messages, answer = messages[:-1], messages[-1]["content"]
     return {"prompt": json.dumps(messages), "completion": answer} if messages else {}
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from loratheory.adapters import LAWS, MERGE_METHODS, LawCase, laws
 from loratheory.lowrank import total
 
@@ -38,6 +40,8 @@ TABLE = {(row.method, row.space): row.cells for row in laws()}
 
 
 def test_the_table_is_the_one_we_know():
+    with pytest.raises(ValueError, match="checks nothing"):
+        laws(draws=0)
     signs = {True: "+", False: "-", None: "."}
     found = {
         place: "".join(signs[cell.holds] for cell in cells.values())

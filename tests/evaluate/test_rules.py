@@ -165,6 +165,8 @@ BROKEN = {  # rule: laws that it breaks, laws that it keeps
 def test_a_broken_law_comes_with_the_seed_of_a_counterexample(name):
     rule, breaks, keeps = BROKEN[name]
     found = {law.name: law for law in laws(rule)}
+    with pytest.raises(ValueError, match="checks nothing"):
+        laws(rule, draws=0)
     assert (list(found) == ROUTING) == (rule.form == "router")
     for law in breaks:
         assert (found[law].holds, found[law].seed) == (False, 0)

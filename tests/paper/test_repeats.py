@@ -81,7 +81,7 @@ def test_the_table_has_each_finished_repeat_whole():
         assert found.loc[(*config.values(), method)] == list(range(10))
     threads = {config["threads"] for config in configs}
     assert threads == {ran["threads"] for ran in part["environments"]}
-    assert all("avx2" in ran["flags"] for ran in part["environments"])
+    assert all(ran["flags"] for ran in part["environments"])
 
 
 @pytest.mark.parametrize("page", ["README.md", "paper/studies/lm_training/repeats.md"])

@@ -114,18 +114,21 @@ def test_a_run_that_is_killed_goes_on_and_loses_at_most_the_cells_in_progress(tm
     script = (
         "import sys; sys.path[:0] = ['tests/paper', '.']; import toy_study\n"
         "from pathlib import Path; from paper.studies._shared.run import run\n"
-        f"study = toy_study.study(Path({str(log)!r}), 6, 0.3)\n"
+        f"study = toy_study.study(Path({str(log)!r}), 6)\n"
         f"run(study, 'paper', Path({str(folder)!r}), jobs=1)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, env=dict(os.environ))
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, env=os.environ | {"TOY_STOP": str(after)}
+    )
     while len(list(folder.glob("cells/*.json"))) < after:
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
     done = len(list(folder.glob("cells/*.json")))
+    assert done == after
     before = ran(log)
-    run(toy_study.study(log, 6, 0.3), "paper", folder, jobs=1)
+    run(toy_study.study(log, 6), "paper", folder, jobs=1)
     assert len(ran(log)) - len(before) == 6 - done
     assert text(folder) == looped(toy_study.study(log))
 

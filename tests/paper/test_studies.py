@@ -139,7 +139,10 @@ def test_every_number_of_the_results_page_is_found(study):
 @pytest.mark.slow
 @each_study
 def test_a_figure_is_drawn_from_the_stored_table_with_the_same_bytes_every_time(study):
-    first, second = (file_bytes(drawing(study), "svg") for _ in range(2))
+    figure = drawing(study)
+    first, second = (file_bytes(one, "svg") for one in (figure, drawing(study)))
     assert first == second
-    assert (FOLDER / study / "figure.svg").stat().st_size > 10_000
-    assert drawing(study).get_suptitle()
+    # Words and numbers only: where lines end may be rounded otherwise on another processor.
+    words, stored = re.compile(rb"<text[^>]*>(.*?)</text>"), FOLDER / study / "figure.svg"
+    assert words.findall(stored.read_bytes()) == words.findall(first)
+    assert figure.get_suptitle()

@@ -12,11 +12,10 @@ from paper.studies._shared.run import Row, Study, part
 
 @dataclass(frozen=True)
 class Config:
-    """One cell; it logs its number to `log`, and waits, or fails if its number is `bad`."""
+    """One cell logs its number to `log`. TOY_BAD names one that fails, TOY_STOP one that waits."""
 
     number: int
     log: str
-    wait: float = 0.0
     seed: int = 0
 
 
@@ -24,7 +23,8 @@ def cell(config: Config) -> list[Row]:
     """Two rows: a word and a random number each."""
     with Path(config.log).open("a") as log:
         log.write(f"{config.number}\n")
-    time.sleep(config.wait)
+    if os.environ.get("TOY_STOP") == str(config.number):
+        time.sleep(600)
     if os.environ.get("TOY_BAD") == str(config.number):
         message = f"number {config.number} is bad"
         raise ValueError(message)
@@ -40,9 +40,9 @@ def other(config: Config) -> list[Row]:
     return [{"seed": config.number, "share": config.number / 8, "nothing": float("nan")}]
 
 
-def study(log: Path, count: int = 6, wait: float = 0.0, *, two: bool = False) -> Study:
+def study(log: Path, count: int = 6, *, two: bool = False) -> Study:
     """The study, with a second part if `two`."""
-    configs = [Config(number, str(log), wait) for number in range(count)]
+    configs = [Config(number, str(log)) for number in range(count)]
     parts = (part("toy", cell, configs[:2], configs),)
     parts += (part("other", other, configs[:1], configs[:3]),) if two else ()
     return Study("toy", parts, {"quick": 0.1, "paper": 0.1})

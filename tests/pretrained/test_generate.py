@@ -119,6 +119,7 @@ def test_messages_become_prompts_and_the_assistants_last_one_the_answer(tmp_path
     tokenizer(tmp_path)
     read = AutoTokenizer.from_pretrained(tmp_path)
     row = split_messages({"messages": TALK})
+    assert split_messages({"messages": TALK}) == row
     assert (json.loads(row["prompt"]), row["completion"]) == (TALK[:1], "blue")
     assert split_messages({"messages": TALK[:1]})["completion"] is None
     for rows in ([], [{"role": "red"}], "red", {"role": "red", "content": "green"}):

@@ -260,6 +260,9 @@ def test_of_all_messages_of_one_bit_about_two_facts_none_beats_the_bound():
         best = max(best, right)
     assert 0.75 == best <= cut_law.bound_bits(cut_law.Cut(2, 1.0))
     assert cut_law.bits_needed(2**20, 0.5) == 2**20 * 9
+    for accuracy in (-1, 2):
+        with pytest.raises(ValueError, match="a share from 0 to 1"):
+            cut_law.bits_needed(100, accuracy)
 
 
 def test_in_a_network_the_interaction_is_what_the_second_adapter_adds_at_the_partners_state():

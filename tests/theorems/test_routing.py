@@ -165,6 +165,9 @@ def two_keys_at_right_angles_or_three_apart_and_keys_of_no_length():
     yield router_limit.Case(7, 0.0, 0.0), 1 / 7
     yield router_limit.Case(40, 0.0, 0.5), 1 / 40
     assert max(router_limit.accuracy(k, 200.0) for k in (1, 2, 5)) == 1
+    for strength, cosine in ((-1, 0), (2, 2), (2, -0.6)):
+        with pytest.raises(ValueError, match="give 0 or more"):
+            router_limit.accuracy(3, strength, cosine)
 
 
 @symmetry(router_limit)
@@ -315,7 +318,7 @@ def library(rng, experts, facts, spare=3):
 @pytest.mark.parametrize("noise", [1e-3, 0.3, 2.0])
 def test_noisy_accuracy_is_the_law_up_to_sampling(experts, facts, noise):
     """Hoeffding at 1e-9, over all keys and on the blind ones alone."""
-    rng, trials, found = np.random.default_rng(experts + facts), 2000, []
+    rng, trials, found = np.random.default_rng(experts + facts), 8000, []
     case = library(rng, experts, facts)
     scores = arrow_scores(list(arrow.attain(case)))
     for i, keys in enumerate(case.keys):
@@ -323,9 +326,10 @@ def test_noisy_accuracy_is_the_law_up_to_sampling(experts, facts, noise):
         queries = (keys.T + noise * rng.standard_normal(shape)).reshape(-1, len(keys))
         # how often each key of this adapter is routed right
         found.append((scores(queries).argmax(axis=1) == i).reshape(shape[:2]).mean(axis=0))
-    law, room = arrow.accuracy(facts, experts, noise), sqrt(log(2e9) / (2 * trials))
-    assert np.mean(found) == pytest.approx(law, abs=room / sqrt(experts))
-    assert np.mean(np.array(found)[:, 1:]) == pytest.approx(1 / experts, abs=room / sqrt(experts))
+    law, per = arrow.accuracy(facts, experts, noise), log(2e9) / (2 * trials * experts)
+    assert np.mean(found) == pytest.approx(law, abs=sqrt(per / facts))
+    blind = np.mean(np.array(found)[:, 1:])
+    assert blind == pytest.approx(1 / experts, abs=sqrt(per / (facts - 1)))
 
 
 def test_accuracies_by_hand_and_shared_ties():

@@ -54,7 +54,7 @@ def changed(given):
 
 
 @rational
-def test_a_changed_entry_is_caught(label):
+def test_some_changed_entry_is_caught(label):
     stored = tomllib.loads(list_witnesses()[label])
     part = "case" if isinstance(stored["witness"], str) else "witness"
     caught = [not judge(label, {**stored, part: one}) for one in changed(stored[part])]

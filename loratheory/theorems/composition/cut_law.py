@@ -87,7 +87,13 @@ APART = "a second adapter that does not know to which fact the first one leads"
 
 
 def bits_needed(facts: float, accuracy: float) -> float:
-    """Return a lower bound of B + J, the bits that so many facts at this accuracy take."""
+    """Return a lower bound of B + J, the bits that so many facts at this accuracy take.
+
+    ValueError if the accuracy is no share.
+    """
+    if not 0 <= accuracy <= 1:
+        message = f"accuracy {accuracy:g}: give a share from 0 to 1"
+        raise ValueError(message)
     return max(0.0, facts * (accuracy * math.log2(facts) - 1))
 
 

@@ -174,7 +174,11 @@ def accuracy(adapters: int, strength: float, cosine: float = 0.0) -> float:
     """Return P(K, s, ρ): how often in normal noise the nearest key is the right adapter's.
 
     `adapters` is K, `strength` s and `cosine` ρ; the integral is taken by quadrature.
+    ValueError if no K keys of this length have this cosine.
     """
+    if not (0 <= strength < np.inf and (adapters - 1) * cosine >= -1 and cosine <= 1):
+        message = f"strength {strength}, cosine {cosine}: give 0 or more, and -1/(K - 1) to 1"
+        raise ValueError(message)
     # what is common to all keys tells nothing: it drops out
     apart = strength * (1 - cosine) ** 0.5
 

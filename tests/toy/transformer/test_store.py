@@ -58,6 +58,8 @@ def test_two_train_the_same_once(tmp_path):
         started.wait(60)
         assert "two" in stored({"seed": 2}, counted(calls), tmp_path)
         second = pool.submit(stored, {"seed": 1}, counted(calls), tmp_path)
+        with pytest.raises(TimeoutError):
+            second.result(0.5)
         finish.set()
         assert {*first.result(60)} == {*second.result(60)} == {"one", "two"}
     assert len(calls) == 1

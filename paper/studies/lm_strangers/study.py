@@ -32,6 +32,9 @@ OTHER_METHODS = (
 )
 # The six stand-ins have 90 steps, like two; the others 180.
 MORE = ("six stand-ins", "CompAs", "completed examples", "completed examples, late layers")
+PARTNERED = ("fresh stand-ins, hop 1", "fresh stand-ins, late layers", "six stand-ins", "CompAs")
+ALONE = ("late layers", *MORE[2:], *OTHER_METHODS[5:])
+DIFFERENCES = (*SAME_SETTINGS[2:], "S4")
 GEMMA: Mapping[str, Any] = {"seed": [400], "model": BASES[1:], "rate": [2.0]}
 BY_DEPTH: Mapping[str, Any] = {"model": BASES[1:], "rate": [5 / 3]}  # 30 layers over gemma's 18
 OTHER_PAIRS = [*PAIRS][1:]
@@ -112,6 +115,10 @@ STUDY = study(
     _part("invented_bridges", *_both(level=[INVENTED], method=[FRESH, LONG]), quick=FRESH),
     _part("other_pairs", *_both(pair=OTHER_PAIRS, level=[TOGETHER, "S1"], method=[FRESH])),
     _part("gemma_two", {"level": EVERY, "method": ["two stand-ins, 180 steps"], **GEMMA}),
+    _part("second_sets", *_both(pair=OTHER_PAIRS, seed=[401], method=[FRESH, LONG]), quick=FRESH),
+    _part("one_difference", {"pair": ["pet, instrument"], "level": DIFFERENCES, "method": [FRESH]}),
+    _part("gemma_partners", {"method": PARTNERED, **BY_DEPTH}, quick="six stand-ins"),
+    _part("gemma_rivals", {"method": ALONE, **BY_DEPTH}, quick="CoTo"),
     _part(
         "sizes",
         *_both(level=["S4, few facts", "S4, many facts"], method=[FRESH, LONG]),

@@ -515,9 +515,9 @@ explore(
 # %% [markdown]
 # ## What this does not say
 # - **The models are small and the facts are made up.** Five pairs of relations were tested on two
-#   models, with one fact set each. Only people, countries and mascots were tested in more fact
-#   sets. The base model knows the bridges. If it does not, the sum answers about half of the
-#   questions. The sum of twelve adapters fails; with a list of their subjects, they compose.
+#   models, with two fact sets each. Only people, countries and mascots were tested in five. The
+#   base model knows the bridges. If it does not, the sum answers about half of the questions. The
+#   sum of twelve adapters fails; with a list of their subjects, they compose.
 # - **The two authors share something**: the base model and the spelling of the bridges. If each
 #   author's two-hop examples cover only half of the bridges, two-hop accuracy falls from 95% to
 #   85%. It is 66% if templates, answers, relations and settings differ, too. Neither author sees

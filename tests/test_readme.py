@@ -220,6 +220,16 @@ def test_what_invented_bridges_leave_is_in_the_stored_table():
     assert f"answers {one} on SmolLM2-135M and {two} on gemma" in " ".join(TRAIN.split())
 
 
+def test_what_a_second_fact_set_gives_is_in_the_stored_table():
+    part, ends = "second_sets: two_hop by pair; method={}; {}", []
+    for base, method in product((ON_SMALL, ON_GEMMA), ("standard, 180 steps", FRESH)):
+        least, most = (shown(part.format(method, base), end) for end in ("least", "most"))
+        ends.append(f"{least} to {most}")
+    assert "{1} and {3} on a second one".format(*ends) in " ".join(README.split())
+    text = "other rows give {} and {} (SmolLM2), {} and {} (gemma)"
+    assert text.format(*ends) in " ".join(PAGES["index"].split())
+
+
 def test_what_one_author_alone_brings_is_in_the_stored_tables():
     parts = (f"hop_2_alone: two_hop by pair; {base}" for base in (ON_SMALL, ON_GEMMA))
     ends = [shown(part, end) for part in parts for end in ("least", "most")]

@@ -68,7 +68,7 @@ def coefficient(adapters: int, rule: Rule = "mean") -> float:
 def margin_needed(adapters: int, deficit: int | float, rule: Rule = "mean") -> float:
     """Return the margin that an edit needs alone, over a competitor that it trails in the base.
 
-    Then it leads this competitor in a linear merge without interference.
+    Above it, it leads this competitor in a linear merge without interference.
     """
     return (1 / coefficient(adapters, rule) - 1) * deficit
 

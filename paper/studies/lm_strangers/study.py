@@ -118,7 +118,7 @@ STUDY = study(
     _part("second_sets", *_both(pair=OTHER_PAIRS, seed=[401], method=[FRESH, LONG]), quick=FRESH),
     _part("one_difference", {"pair": ["pet, instrument"], "level": DIFFERENCES, "method": [FRESH]}),
     _part("gemma_partners", {"method": PARTNERED, **BY_DEPTH}, quick="six stand-ins"),
-    _part("gemma_rivals", {"method": ALONE, **BY_DEPTH}, quick="CoTo"),
+    _part("gemma_rivals", {"method": ALONE, **BY_DEPTH}),
     _part(
         "sizes",
         *_both(level=["S4, few facts", "S4, many facts"], method=[FRESH, LONG]),

@@ -37,6 +37,7 @@ def used(folder, layers):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has VmHWM")
 def test_memory_does_not_grow_with_the_number_of_layers(tmp_path):
     few, small = used(tmp_path / "few", 2)
     many, large = used(tmp_path / "many", 24)

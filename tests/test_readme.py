@@ -230,6 +230,16 @@ def test_what_a_second_fact_set_gives_is_in_the_stored_table():
     assert text.format(*ends) in " ".join(PAGES["index"].split())
 
 
+def test_how_far_a_sum_drifts_is_in_the_stored_tables():
+    ends = (
+        f"least lm_strangers/sizes: drift by level; {ON_SMALL}",
+        "most lm_strangers/gemma_levels: drift by level",
+    )
+    low, high = (value(parse_query(f"{end}; rule=sum; method={FRESH}")).middle for end in ends)
+    for text in (README, TRAIN, PAGES["index"]):
+        assert f"by {low:.0f} to {high:.0f}" in " ".join(text.split())
+
+
 def test_what_one_author_alone_brings_is_in_the_stored_tables():
     parts = (f"hop_2_alone: two_hop by pair; {base}" for base in (ON_SMALL, ON_GEMMA))
     ends = [shown(part, end) for part in parts for end in ("least", "most")]

@@ -35,9 +35,10 @@ The first claim is the slope again. For the second, a further cone around :math:
 claimed, overlaps no cone of another answer.
 
 **Corollary (bits through a cut).** The second adapter holds n independent uniform facts with n
-possible answers. The first acts above the cut only, and leads to one of these facts that is uniform
-and independent of the second adapter. The state at the cut has at most B bits, the second adapter's
-share above it at most J. The accuracy p of two-hop answers is such that p log₂ n ≤ 1 + (B + J)/n.
+possible answers. The first acts above the cut only, and leads to each of these facts with the same
+probability, whatever the second adapter holds. The state at the cut has at most B bits, the second
+adapter's share above it at most J. The accuracy p of two-hop answers is such that p log₂ n ≤ 1 + (B
++ J)/n.
 
 For a prompt, the state at the cut is the same whichever fact the first adapter leads to, so all
 that reaches the answers of the n facts are the same B + J bits. Let :math:`\pi` be the
@@ -308,7 +309,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Stored:
-    """How many facts are stored, and whether just the one is whose turn it is at each prompt."""
+    """Facts that are stored; if `foreseen`, at each prompt only those that it asks for."""
 
     facts: int
     foreseen: bool = False
@@ -327,7 +328,7 @@ def bound_bits(case: Cut) -> float:
 
 def measure_bits(case: Cut, stored: Stored) -> float:
     """Return the accuracy if so many facts are stored and all other answers are guessed."""
-    # who knows which fact is asked for needs no other
+    # if it is known which fact a prompt asks for, this one suffices
     known = case.facts if stored.foreseen and stored.facts else stored.facts
     return (known + (case.facts - known) / case.facts) / case.facts
 

@@ -94,6 +94,7 @@ STUDY = study(
     ),
     _part("more_rivals", {"method": MORE}),
     _part("fact_sets", *_both(seed=[401, 402, 403, 404], method=[FRESH, LONG])),
+    _part("ten_fact_sets", *_both(seed=[*range(405, 410)], method=[FRESH, LONG])),
     _part("partners", PARTNERS, {**PARTNERS, **GEMMA}, act=measure_partners),
     _part(
         "matched",

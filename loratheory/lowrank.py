@@ -92,6 +92,14 @@ def triangle(matrix: Float[Array, "m r"]) -> Float[Array, "k r"]:
     return array_namespace(matrix).linalg.qr(matrix).R
 
 
+def _count(rank: int) -> int:
+    """Return the rank; ValueError if it is negative, which would count from the end."""
+    if rank < 0:
+        message = f"the rank is {rank}: give 0 or more"
+        raise ValueError(message)
+    return rank
+
+
 class Svd(NamedTuple):
     """``(left * sigma) @ right``: orthonormal columns, descending values, orthonormal rows."""
 
@@ -101,7 +109,7 @@ class Svd(NamedTuple):
 
     def leading(self, rank: int | None) -> "Svd":
         """Return the `rank` leading singular triples, or all of them for None."""
-        if rank is None or rank >= int(self.sigma.shape[0]):
+        if rank is None or _count(rank) >= int(self.sigma.shape[0]):
             return self
         return Svd(self.left[:, :rank], self.sigma[:rank], self.right[:rank, :])
 
@@ -140,12 +148,13 @@ def leading_svd(matrix: Float[Array, "m n"], rank: int) -> Svd | None:
 
     None where it would be slower than a dense SVD or not precise enough. It finds eigenvectors of
     ``matrix.T @ matrix``, in which a singular value of a thousandth of the largest appears as a
-    millionth; smaller ones would not be precise.
+    millionth; smaller ones would not be precise. It may miss copies of a value that occurs several
+    times, so what is left is searched for a larger one than the last.
     """
     if not 0 < 16 * rank <= min(matrix.shape) or min(matrix.shape) < 512:
         return None
     # SciPy takes longer to load than a small merge takes.
-    from scipy.sparse.linalg import ArpackError, LinearOperator, svds
+    from scipy.sparse.linalg import ArpackError, LinearOperator, aslinearoperator, svds
 
     xp, place = array_namespace(matrix), device(matrix)
 
@@ -169,10 +178,15 @@ def leading_svd(matrix: Float[Array, "m n"], rank: int) -> Svd | None:
     # After so many rounds the dense decomposition would have been cheaper.
     rounds = 10 + min(matrix.shape) // (2 * rank)
     try:
-        triples = svds(operator, rank, tol=0, v0=start, maxiter=rounds)
+        left, sigma, right = svds(operator, rank, tol=0, v0=start, maxiter=rounds)
+        rest = operator - aslinearoperator(left * sigma) @ aslinearoperator(right)
+        # Precise enough to see a missed value, and at least as small as the largest one left.
+        [more] = svds(rest, 1, tol=1e-2, v0=start, maxiter=rounds, return_singular_vectors=False)
     except ArpackError:
         return None
-    left, sigma, right = (xp.asarray(part.copy(), device=place) for part in triples)
+    if more > sigma[0] * (1 + 1e-6):
+        return None
+    left, sigma, right = (xp.asarray(part.copy(), device=place) for part in (left, sigma, right))
     # ARPACK sorts upwards.
     found = Svd(xp.flip(left, axis=1), xp.flip(sigma), xp.flip(right, axis=0))
     return found if float(found.sigma[-1]) > 1e-3 * float(found.sigma[0]) else None
@@ -364,7 +378,7 @@ class LowRank:
         Eckart and Young (1936).
         """
         # No singular value beyond the width need be computed to be zero.
-        if rank >= self.width:
+        if _count(rank) >= self.width:
             return 0.0
         beyond = self.S[min(rank, int(self.S.shape[0])) :]
         return float(array_namespace(beyond).sum(beyond**2))
@@ -492,7 +506,7 @@ def truncate(low: LowRank, rank: int) -> LowRank:
     # The quotients below would blow rounding up where a singular value is nothing but rounding.
     lengths = [xp.linalg.vector_norm(side, axis=0) for side in (left, right)]
     noise = EPS * float(xp.sum(lengths[0] * lengths[1]))
-    kept = min(rank, int(xp.count_nonzero(sigma > noise)))
+    kept = min(_count(rank), int(xp.count_nonzero(sigma > noise)))
     root = xp.sqrt(sigma[:kept])
     return LowRank(
         up=up @ ((right.T @ vt[:kept, :].T) / root),

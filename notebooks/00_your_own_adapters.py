@@ -154,7 +154,7 @@ print(lt.theorems.merge_floor.statement)
 
 # %% [markdown]
 # ## Write and read back
-# The result is a folder that PEFT, vLLM and llama.cpp load.
+# The result is a folder that PEFT and vLLM load, and llama.cpp if all modules have one rank.
 
 # %%
 written = lt.write_adapter(even, home / "merged")

@@ -175,6 +175,10 @@ class Letters:
         """The number of each letter, whatever the options."""
         return {"input_ids": [1 + ord(letter) % (VOCABULARY - 1) for letter in text.strip()]}
 
+    def decode(self, ids, **_):
+        """The numbers, for letters share them."""
+        return "".join(f"<{number}>" for number in ids)
+
 
 def lettered(kind="llama", seed=0):
     """A small random network that reads letters."""

@@ -629,7 +629,7 @@ def merge(
     given: dict[str, Any] = {"weights": weights, "rank": rank, "density": density, "rng": rng}
     given |= {"ridge": ridge, "moments": moments, "coefficient": coefficient}
     given = {name: value for name, value in given.items() if value is not None}
-    chosen = _check_arguments(method, space, given)
+    chosen = check_options(method, space, given)
     library = adapters if isinstance(adapters, Aligned) else aligned(read_all(adapters), any_base)
     changing = [one for one in library.adapters if len(one)]
     if len(changing) > 1 and sum(map(len, changing)) == len(library.shapes):
@@ -687,7 +687,7 @@ _ADVICE = {
 }
 
 
-def _check_arguments(name: str, space: str, given: Mapping[str, Any]) -> Method:
+def check_options(name: str, space: str, given: Mapping[str, Any]) -> Method:
     """Return the method; refuse values out of range, what it ignores, and what is missing."""
     if name not in MERGE_METHODS:
         hint = suggest(name, MERGE_METHODS, f"choose one of {', '.join(MERGE_METHODS)}")

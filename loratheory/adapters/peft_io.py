@@ -64,6 +64,9 @@ def locate(
 ) -> Path:
     """Return an adapter's folder on this disk; the arguments are those of `read_adapter`."""
     path = Path(place)
+    if revision and os.path.lexists(path):
+        remedy = "leave the revision out: it names a commit of a Hugging Face id"
+        raise refusal(path, f"is a folder, and there is a revision {shown(revision)}", remedy)
     # A name is taken for an id of the hub only if nothing on the disk has it.
     if not os.path.lexists(path):
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", os.fspath(place)) or ".." in path.parts:
@@ -592,10 +595,11 @@ def write_adapter(
     force: bool = False,
     card: Mapping[str, Any] | None = None,
 ) -> Written:
-    """Write an adapter as a folder that PEFT, vLLM or llama.cpp can load.
+    """Write an adapter as a folder that PEFT or vLLM can load, and llama.cpp if ranks are equal.
 
     It is written with scale 1 (alpha equals the rank); where ranks differ, PEFT's rank and alpha
-    patterns name each module exactly. A module of width 0 becomes one of rank 1 with zeros.
+    patterns name each module exactly, which llama.cpp does not read. A module of width 0 becomes
+    one of rank 1 with zeros.
 
     Parameters
     ----------

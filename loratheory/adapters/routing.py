@@ -230,7 +230,9 @@ def standardised(scores: Scores, activations: Float[Array, "t n"]) -> Scores:
     seen = scores(double(activations, "activations"))
     xp = array_namespace(seen)
     mean, spread = xp.mean(seen, axis=0), xp.std(seen, axis=0)
-    spread = xp.where(spread > 0, spread, xp.ones_like(spread))
+    # A constant score still varies by rounding.
+    rounding = 64 * xp.finfo(seen.dtype).eps * xp.max(xp.abs(seen), axis=0)
+    spread = xp.where(spread > rounding, spread, xp.ones_like(spread))
     # Scores that are z-scores already have a mean and a deviation to be put on top.
     return replace(scores, shift=scores.shift + mean * scores.spread, spread=scores.spread * spread)
 

@@ -51,8 +51,8 @@ def merge(
     """Merge adapters into one, and print the distances from the weighted sum and from each adapter.
 
     Use this command if you know the method and the weights. `loratheory advise` selects methods and
-    weights on prompts. The result is a folder that PEFT, vLLM and llama.cpp load. With `--device
-    cuda`, PyTorch merges on the GPU.
+    weights on prompts. The result is a folder that PEFT and vLLM load, and llama.cpp if all
+    modules have one rank. With `--device cuda`, PyTorch merges on the GPU.
 
     The method regmean needs the inputs of each module. Give `--moments` once per adapter, in the
     order of the adapters, with one of two kinds of file:
@@ -119,6 +119,9 @@ def merge(
     options: dict[str, Any] = {"rank": rank, "space": space, "density": density, "ridge": ridge}
     options |= {"weights": given, "coefficient": coefficient, "rng": np.random.default_rng(seed)}
     if moments:
+        # Before a model is loaded and reads prompts.
+        known = {name: value for name, value in options.items() if value is not None}
+        lib.merging.check_options(method, known.pop("space"), {**known, "moments": moments})
         options["moments"] = _read_moments(moments, adapters, model, download=source.download)
     merged = lib.merge(together, method, **options)
 

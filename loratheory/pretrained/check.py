@@ -396,8 +396,14 @@ def group_facts(facts: FactGroups, adapters: Sequence[Adapter], names: Sequence[
     """
     # Users name groups by short name or by path. An empty one asks nothing.
     paths = {one.info.name: name for one, name in zip(adapters, names, strict=True)}
-    named = {paths.get(group, group): pairs for group, pairs in facts.items() if pairs}
-    place = "the facts"
+    named, place = dict[str, Mapping[str, str]](), "the facts"
+    for group, pairs in facts.items():
+        name = paths.get(group, group)
+        if name in named:
+            fact = f"{name!r} is there twice, by its short name and by its path"
+            raise failure(place, fact, "put all its facts into one group")
+        if pairs:
+            named[name] = pairs
     if "" in named:
         if len(names) != 1:
             fact = f"rows of one adapter, and there are {len(names)}"
@@ -435,10 +441,11 @@ def _ask(
     model: Model, acting: Attached, facts: Mapping[str, str], rows: Mapping[Any, Any]
 ) -> Iterator[Asked]:
     """Prompts and answers asked in order with each row of coefficients, a few prompts at a time."""
-    numbered = [(i, *pair) for i, pair in enumerate(facts.items(), 1)]
+    numbered = [*enumerate(facts, 1)]
+    targets = first_tokens(model, [*facts.values()], [*facts])
     for start in range(0, len(numbered), AT_ONCE):
         # The logits of all prompts would need much room.
-        numbers, prompts, answers = zip(*numbered[start : start + AT_ONCE], strict=True)
+        numbers, prompts = zip(*numbered[start : start + AT_ONCE], strict=True)
         ready, passes = batch(model, prompts), []
         for row in rows.values():
             acting.set(row)
@@ -446,8 +453,7 @@ def _ask(
                 passes.append(last_logits(model, ready).double().cpu().numpy())
         for i, number in enumerate(numbers):
             logits = dict(zip(rows, (one[i] for one in passes), strict=True))
-            target = first_tokens(model, answers[i : i + 1], prompts[i : i + 1])
-            yield Asked(number, int(target[0]), logits)
+            yield Asked(number, int(targets[number - 1]), logits)
 
 
 def ask_facts(

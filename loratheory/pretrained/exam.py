@@ -24,7 +24,7 @@ from loratheory.pretrained.generate import (
     write_tokens,
     writes,
 )
-from loratheory.pretrained.metrics import kl_by_row
+from loratheory.pretrained.metrics import kl_by_row, require_apart
 from loratheory.pretrained.models import Model, failure
 
 TOKENS = 16  # of a text that is judged, at most
@@ -54,8 +54,10 @@ class Exam:
             self.right = self.judge()
             return
         spellings = map(partial(spell_answer, model), self.prompts, self.answers)
-        first = 1 if tokens == 1 else None
-        self.ways = [[text[:first] for text in way] for way in zip(*spellings, strict=True)]
+        self.ways = [*map(list, zip(*spellings, strict=True))]
+        if tokens == 1:
+            self.ways = [[_cut(model, text) for text in way] for way in self.ways]
+            require_apart(model, self.answers, [text[-1] for text in self.ways[0]])
         apart, joined = self._written(self.ways[0]), self._written(self.ways[1])
         self.right = apart | joined
         if own:
@@ -108,6 +110,14 @@ class Exam:
             fact = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         place = f"scorer, after {prompt!r}"
         raise failure(place, fact, "return a number from 0 to 1")
+
+
+def _cut(model: Model, text: list[int]) -> list[int]:
+    """Return a text up to its first token that is no mere space."""
+    blank = 0
+    while blank < len(text) - 1 and not model.tokenizer.decode([text[blank]]).strip():
+        blank += 1
+    return text[: blank + 1]
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ import torch
 
 from loratheory.diagnosis import layer_of
 from loratheory.pretrained.attach import Attached, Site, collect_inputs
-from loratheory.pretrained.metrics import Tokens, can_pack, in_batches, spell
+from loratheory.pretrained.metrics import Tokens, can_pack, in_batches, spell, tokenize
 from loratheory.pretrained.models import GENERIC, Model, failure, maps
 from loratheory.pretrained.train import (
     Examples,
@@ -276,8 +276,8 @@ def _find_subjects(model: Model, texts: Texts) -> list[int]:
     for template in texts.templates:
         before = template[: template.index("{}")]
         for name in texts.subjects:
-            whole = model.tokenizer(template.replace("{}", name))["input_ids"]
-            part = model.tokenizer(before + name)["input_ids"]
+            # As `batch` reads them.
+            whole, part = tokenize(model, [template.replace("{}", name), before + name], "prompt")
             # What follows may be read together with the subject's last token.
             while part != whole[: len(part)]:
                 part = part[:-1]

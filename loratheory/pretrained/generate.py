@@ -8,10 +8,12 @@ A route that chooses adapters for whole prompts, as prompt-level gating, chooses
 alone, here as there; one that weighs each token does so for the text as well.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 
 from loratheory.pretrained.attach import Attached
@@ -28,6 +30,8 @@ from loratheory.pretrained.metrics import (
 )
 from loratheory.pretrained.models import Model
 
+# A text goes on with its last word or number: "otters", "10,000", "twenty-one".
+MARKS, GOES_ON = (",", ".", "-"), re.compile(r"[,.-]?[^\W_]")
 FORCED = 16  # prompts in a pass that keeps the logits of all tokens of their texts
 # Generation settings that replace the model's own: always the likeliest token.
 GREEDY = {
@@ -124,21 +128,36 @@ def writes(
 ) -> list[bool]:
     """Return whether greedy decoding would write each text after its prompt.
 
-    Where texts are `whole` answers, the token after one must also begin no further part of its last
-    word. Other arguments and the cost are those of `force_logits`.
+    Where texts are `whole` answers, what follows one must also be no further part of its last word
+    or number: 10,000 is not 10. Other arguments and the cost are those of `force_logits`, with
+    another pass where an answer is followed by a comma, a full stop or a hyphen.
     """
+    # The position after an answer is read too; its token does not count.
+    asked = [[*text, 0] for text in texts] if whole else texts
+    said = _say(model, prompts, asked, acting)
+    found, marked = list[bool](), list[int]()
+    for number, (text, row) in enumerate(zip(texts, said, strict=True)):
+        right, after = row[: len(text)] == [*text], _read_after(model, text, row[len(text) :])
+        if right and after in MARKS:
+            marked.append(number)
+        found.append(right and not GOES_ON.match(after))
+    if marked:
+        asked = [[*texts[number], said[number][-1], 0] for number in marked]
+        rows = _say(model, [prompts[number] for number in marked], asked, acting)
+        for number, given, row in zip(marked, asked, rows, strict=True):
+            after = _read_after(model, texts[number], [given[-2], row[-1]])
+            found[number] = not GOES_ON.match(after)
+    return found
+
+
+def _say(model: Model, prompts: Sequence[str], texts: Tokens, acting: Any) -> list[list[int]]:
+    """Return the most likely token at each place of the texts."""
     said = list[int]()
     with torch.no_grad():
-        # The position after an answer is read too; its token does not count.
-        asked = [[*text, 0] for text in texts] if whole else texts
-        for logits in force_logits(model, prompts, asked, acting):
+        for logits in force_logits(model, prompts, texts, acting):
             said += logits.argmax(-1).tolist()
-    found = []
-    for text, more in zip(texts, asked, strict=True):
-        row, said = said[: len(more)], said[len(more) :]
-        same = row[: len(text)] == [*text]
-        found.append(same and not (whole and _goes_on(model, text, row[-1])))
-    return found
+    ends = np.cumsum([*map(len, texts)])[:-1]
+    return [part.tolist() for part in np.split(np.array(said), ends)]
 
 
 def measure_answers(
@@ -174,14 +193,14 @@ def spell_answer(model: Model, prompt: str, answer: str) -> list[list[int]]:
     return found
 
 
-def _goes_on(model: Model, text: Sequence[int], token: int) -> bool:
-    """Return whether a token after a text goes on with its last word, or its number."""
-    if token in _end_tokens(model):
-        return False
-    before = model.tokenizer.decode([*text])
+def _read_after(model: Model, text: Sequence[int], tokens: Sequence[int]) -> str:
+    """Return what these tokens add to a text that ends in a letter or a digit; else nothing."""
+    if not tokens or _end_tokens(model).intersection(tokens[:1]):
+        return ""
+    before: str = model.tokenizer.decode([*text])
     # Decoded together, since some tokenizers drop the space before a token that stands alone.
-    after = model.tokenizer.decode([*text, token])[len(before) :]
-    return before[-1:].isalnum() and after[:1].isalnum()
+    after: str = model.tokenizer.decode([*text, *tokens])[len(before) :]
+    return after if before[-1:].isalnum() else ""
 
 
 def _end_tokens(model: Model) -> set[int]:

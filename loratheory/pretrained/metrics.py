@@ -25,7 +25,7 @@ from loratheory.pretrained.models import GENERIC, Model, failure, maps, output_h
 from loratheory.shapes import Float
 
 AT_ONCE = 64  # prompts in a pass
-UNMASKED = ("rwkv", "recurrent_gemma")  # their states take in padding
+UNMASKED = ("rwkv", "recurrent_gemma", "xlstm")  # their states take in padding
 Tokens = Sequence[Sequence[int]]  # of texts
 # The end of a prompt that its answer follows without a space.
 DIRECT = re.compile(r"[\s=/([{]\Z")
@@ -230,15 +230,25 @@ def first_tokens(model: Model, words: Sequence[str], prompts: Sequence[str] = ()
     Raises
     ------
     ModelError
-        If the model has no tokenizer, a word has no token, or different words all begin with the
-        same token.
+        If the model has no tokenizer, a word has no token, a first token is but a space, or
+        different words all begin with the same token.
     """
     first = [row[0] for row in answer_tokens(model, words, prompts)]
+    for token, word in dict(zip(first, words, strict=True)).items():
+        # That of numbers, in many models: every number would be right.
+        if not model.tokenizer.decode([token]).strip():
+            fact = f"the first token of the answer {word!r} is but a space"
+            raise failure(model, fact, "end prompts with the space, or compare whole answers")
+    require_apart(model, words, first)
+    return torch.tensor(first, dtype=torch.int64)
+
+
+def require_apart(model: Model, words: Sequence[str], first: Sequence[int]) -> None:
+    """Raise `ModelError` if different words all begin with one of these tokens."""
     # Some may share a token, but if all do, accuracy would be that of nothing.
     if len(set(first)) == 1 < len(set(words)):
         fact = f"{len(set(words))} answers ({words[0]!r}, …) begin with one token"
         raise failure(model, fact, "give some that their first tokens tell apart")
-    return torch.tensor(first, dtype=torch.int64)
 
 
 def answer_tokens(
@@ -251,10 +261,12 @@ def answer_tokens(
     space = "" if both == b + a else " "
     rows = read([space + word.strip() for word in words])
     for number, prompt in enumerate(prompts):
-        if DIRECT.search(prompt):
-            # Behind a mark, where no tokenizer adds a space.
-            mark, row = read(["=", f"={words[number].strip()}"])
-            rows[number] = row[len(mark) :] or rows[number]
+        # Behind a mark, where no tokenizer adds a space, and with which the word makes no token.
+        for mark in ("=", "\n") if DIRECT.search(prompt) else ():
+            before, row = read([mark, mark + words[number].strip()])
+            if row[: len(before)] == before and row != before:
+                rows[number] = row[len(before) :]
+                break
     return rows
 
 

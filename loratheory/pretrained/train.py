@@ -52,6 +52,8 @@ from loratheory.store import cache_folder, content_hash, draft, lock
 # number of layers. It gives SmolLM2-135M the rate 0.002, with which its adapters were trained
 # before other bases were tried.
 RELATIVE_RATE = 1.14e-2
+# Raised when the same settings train another adapter than before: the cache is then not read.
+TRAINER = 2
 # Prompts, each with the answer that should follow.
 Examples = Sequence[tuple[str, str]]
 
@@ -115,10 +117,17 @@ class Training:
             count = getattr(self, name)
             if count < 1 or (name == "accumulate" and count > self.batch):
                 raise failure(place, f"{name} is {count}", remedy)
-        if not 0 <= self.rate < math.inf:
-            raise failure(
-                place, f"the rate is {self.rate}", "give a positive number, such as 0.002"
-            )
+        fitting = {
+            "rate": 0 <= self.rate < math.inf,
+            "last_rate": 0 <= self.last_rate < math.inf,
+            "alpha": 0 < self.alpha < math.inf,
+            "clip": self.clip > 0,
+            "strengths": len(self.strengths) > 0,
+        }
+        for name, fits in fitting.items():
+            if not fits:
+                value = getattr(self, name)
+                raise failure(place, f"{name} is {value}", "give positive numbers, such as 0.002")
 
     @classmethod
     def with_stand_ins(cls, steps: int, rate: float = 2e-3) -> "Training":
@@ -380,12 +389,8 @@ def train_once(
         No two processes train the same adapter at once.
     """
     how = training or Training()
-    settings = dataclasses.asdict(how)
-    # Trainings once had a setting more, in this place; cached adapters keep their names.
-    settings |= {"every": 25, "strengths": settings.pop("strengths")}
-    # And another one came later.
-    settings = {key: value for key, value in settings.items() if key != "whole" or value}
-    parts = [identify_model(model), list(map(list, examples)), list(seed), settings]
+    parts = [identify_model(model), list(map(list, examples)), list(seed)]
+    parts += [dataclasses.asdict(how)]
     parts += [stand_ins.content] if isinstance(stand_ins, Partners) else []
     parts += [one.content for one in stand_ins] if isinstance(stand_ins, Sequence) else []
 
@@ -406,35 +411,31 @@ def keep_tensors(
     Whoever asks for the same meanwhile waits. A file that was made with other weights of the model
     is made anew, and while something acts on the model, the cache is not used.
     """
-    name = content_hash(json.dumps(parts).encode())
+    name = content_hash(json.dumps([TRAINER, *parts]).encode())
     if any(place.module._forward_hooks for place in maps(model).values()):
         return make(), name
     base = digest_weights(model.network.named_parameters())
-    folder = cache_folder() / "taught"
+    folder = cache_folder() / "trained"
     folder.mkdir(parents=True, exist_ok=True)
     with lock(folder / f"{name}.lock"):
         file = folder / f"{name}.safetensors"
-        tensors = _read_finished(file, base)
+        tensors = _read(file, base)
         if not tensors:
             tensors = make()
             with draft(file) as path:
-                save_file(tensors, path, metadata={"last": "1", "base": base})
+                save_file(tensors, path, metadata={"base": base})
                 # It would be its owner's alone, but caches may be shared.
                 shutil.copymode(folder / f"{name}.lock", path)
     return tensors, name
 
 
-def _read_finished(file: Path, base: str) -> dict[str, Any]:
-    """Return the factors in a file of the cache; none if it is not there, or not of the last step.
-
-    Earlier versions kept trainings that were interrupted, and did not say of which weights.
-    """
+def _read(file: Path, base: str) -> dict[str, Any]:
+    """Return the tensors in a file of the cache; none if it is not there, or of other weights."""
     if not file.exists():
         return {}
     with safe_open(file, "np") as opened:
-        about: Mapping[str, str] = opened.metadata() or {}
-        same = about.get("base", base) == base
-        names = opened.keys() if about.get("last") == "1" and same else ()
+        same = (opened.metadata() or {}).get("base") == base
+        names = opened.keys() if same else ()
         return {name: opened.get_tensor(name) for name in names}
 
 

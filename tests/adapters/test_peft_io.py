@@ -383,6 +383,8 @@ def test_a_subfolder_and_a_snapshot_of_the_hub_are_read(tmp_path, monkeypatch):
     )
     with pytest.raises(AdapterError, match="holds no folder 'nowhere'"):
         read_adapter(tmp_path / "above", subfolder="nowhere")
+    with pytest.raises(AdapterError, match="is a folder, and there is a revision 'v1'; leave"):
+        read_adapter(tmp_path / "above" / "task_b", revision="v1")
     asked = []
 
     def snapshot_download(name, **how):

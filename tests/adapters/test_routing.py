@@ -208,6 +208,8 @@ def test_gates_are_order_statistics_or_z_scores_of_dense_responses():
         scores, other = standardised(response_norms(updates), base), 5 * x
         np.testing.assert_allclose(scores(base).mean(axis=0), 0, atol=1e-9)
         np.testing.assert_allclose(scores(base).std(axis=0), 1)
+        same = standardised(response_norms(updates), base[:1].repeat(7, 0))
+        assert np.abs(same(base)).max() < 1e6
         again = standardised(response_norms(updates), other)(base)
         np.testing.assert_allclose(standardised(scores, other)(base), again)
 

@@ -91,6 +91,14 @@ def test_the_mean_meets_its_floor_and_without_an_audit_is_the_same(run, pair):
         np.testing.assert_allclose(mean[name].dense(), wanted, atol=1e-6)
 
 
+def test_what_a_method_does_not_take_is_refused_before_a_model_is_looked_for(run, pair):
+    Path("p.jsonl").write_text('{"prompt": "a"}\n')
+    prompts = ("--moments", "p.jsonl", "--moments", "p.jsonl", "--model", "nowhere")
+    code, _, err = run("merge", *pair, "--method", "mean", *prompts, "-o", "merged")
+    assert code
+    assert "mean takes no moments" in err
+
+
 def test_diagnose_rests_every_sentence_on_a_theorem(run, pair):
     code, out, _ = run("diagnose", *pair, "--json", "d.json")
     found = json.loads(Path("d.json").read_text())

@@ -1,6 +1,7 @@
 """A LowRank is the matrix that it stands for: algebra and spectra against dense arrays."""
 
 import math
+from functools import partial
 from types import SimpleNamespace
 
 import array_api_strict
@@ -210,6 +211,21 @@ def test_the_best_approximation_of_a_large_matrix_is_that_of_its_whole_decomposi
         np.testing.assert_allclose(
             found.up.T @ found.up, np.diag(sigma[:rank]), atol=1e-11 * sigma[0]
         )
+
+
+def test_equal_singular_values_are_all_found():
+    """Lanczos' method misses some copies, so these matrices are decomposed whole."""
+    sigma = [*[1.0] * 10, *np.linspace(0.7, 0.1, 200)]
+    for seed in range(3):
+        matrix = with_spectrum(np.random.default_rng(seed), 520, 530, sigma).dense()
+        np.testing.assert_allclose(from_dense(matrix, 10).S, 1)
+
+
+def test_a_negative_rank_is_refused():
+    low = from_dense(np.diag([3.0, 4.0]))
+    for cut in (low.truncated, low.tail_energy, low.svd, partial(from_dense, low.dense())):
+        with pytest.raises(ValueError, match="the rank is -1: give 0 or more"):
+            cut(-1)
 
 
 @pytest.mark.parametrize("rank", [0, 2, 5])

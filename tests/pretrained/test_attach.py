@@ -304,6 +304,8 @@ class Marked:
         pieces = re.findall("_[^_]*", "_" + text.replace(" ", "_"))
         return {"input_ids": [zlib.crc32(piece.encode()) for piece in pieces]}
 
+    decode = Letters.decode
+
 
 def test_a_batch_ends_where_its_prompts_end(base):
     made = batch(base(), ["abc", "d"])
@@ -339,8 +341,24 @@ def test_answers_are_told_by_their_first_token_after_one_space(base):
     wanted = [Marked()(f"born in {word}")["input_ids"][-1] for word in ("Peru", "Cuba")]
     assert first_tokens(model, ["Peru", "Cuba"]).tolist() == wanted
     assert first_tokens(model, [" Peru", "Cuba "]).tolist() == wanted
-    spelt = Model(base().network, lambda text, **_: {"input_ids": list(map(ord, text))})
-    assert first_tokens(spelt, ["Peru", "7"], ["born in", "3+4="]).tolist() == [ord(" "), ord("7")]
+    spelt = Model(base().network, Signs())
+    asked = first_tokens(spelt, ["7", "-7", "=7"], ["3+4=", "3-10=", "("])
+    assert asked.tolist() == [ord("7"), ord("-"), ord("=")]
+    with pytest.raises(ModelError, match="the first token of the answer 'Peru' is but a space"):
+        first_tokens(spelt, ["Peru", "7"], ["born in", "3+4="])
+
+
+class Signs(Letters):
+    """Each character is a token of its own but "=-" and "==", each a single one."""
+
+    def __call__(self, text, **_):
+        """The code of each character."""
+        joined = text.replace("=-", "\1").replace("==", "\2")
+        return {"input_ids": list(map(ord, joined))}
+
+    def decode(self, ids, **_):
+        """The characters of these codes."""
+        return "".join(map(chr, ids))
 
 
 def test_what_cannot_be_asked_is_refused(base):

@@ -394,6 +394,8 @@ def test_an_adapter_goes_by_its_short_name_or_its_path_and_facts_need_a_tokenize
     facts = {"two-hop": pairs, "some/two": pairs, "one": pairs, "empty": {}}
     groups = group_facts(facts, library, NAMES)
     assert [*groups] == ["one", "two", "two-hop"]
+    with pytest.raises(ModelError, match="'two' is there twice, by its short name and by its path"):
+        group_facts({**facts, "two": pairs}, library, NAMES)
     with pytest.raises(ModelError, match="no tokenizer"):
         check_model(replace(model, tokenizer=None), adapters(HEAD), facts={"one": FACTS["one"]})
 

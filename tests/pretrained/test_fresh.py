@@ -1,9 +1,11 @@
 """Fresh stand-ins: what they write, what they answer, what a training shows with them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from language import CONFIGS, lettered, lively, small_model
+from language import CONFIGS, Letters, lettered, lively, small_model
 
 from loratheory.pretrained import ModelError, Training, attach, first_tokens, next_token_logits
 from loratheory.pretrained.attach import collect_inputs
@@ -74,6 +76,18 @@ def test_an_update_is_the_sum_of_values_times_keys_in_each_family_of_networks(ki
 def test_subjects_end_where_a_tokenizer_says_so():
     # a b f | c d f | e g f | h i a b j k | h i c d j k | h i e g j k
     assert _find_subjects(lettered(), LETTERS) == [1, 4, 7, 12, 18, 24]
+    ended = replace(lettered(), tokenizer=Ended())
+    assert _find_subjects(ended, LETTERS) == [1, 4, 7, 12, 18, 24]
+
+
+class Ended(Letters):
+    """It ends each text."""
+
+    eos_token_id, eos_token = 30, "</s>"
+
+    def __call__(self, text, **_):
+        """The letters and the end."""
+        return {"input_ids": [*super().__call__(text)["input_ids"], 30]}
 
 
 def test_words_repeat_only_where_there_are_too_few():

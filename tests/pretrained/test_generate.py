@@ -78,6 +78,41 @@ def test_an_answer_ends_where_its_last_word_does():
             assert writes(model, [prompt], [row[:size]], whole=True) == [not within]
 
 
+@pytest.mark.parametrize(
+    ("said", "right"),
+    [(".b", False), ("-b", False), (",b", False), (". ", True), (",.", True), ("b", False)],
+)
+def test_a_number_or_a_word_that_goes_on_behind_a_mark_is_another_answer(said, right, monkeypatch):
+    """The network would write "a" and then this, whatever it is given."""
+    texts, model = [[1]], Model(spelled().network, Marks())
+    line = [1, *Marks()(said)["input_ids"], 27]
+
+    def _force(_model, _prompts, asked, _acting):
+        yield torch.eye(31)[[place for text in asked for place in line[: len(text)]]]
+
+    monkeypatch.setattr("loratheory.pretrained.generate.force_logits", _force)
+    assert writes(model, ["z"], texts, whole=True) == [right]
+    assert writes(model, ["z"], texts) == [True]
+
+
+class Marks(Spelled):
+    """Letters and marks that can be read back."""
+
+    signs = " .,-"
+
+    def __call__(self, text, **_):
+        """Marks have the last numbers."""
+        return {
+            "input_ids": [
+                27 + self.signs.index(x) if x in self.signs else ord(x) - 96 for x in text
+            ]
+        }
+
+    def decode(self, ids, **_):
+        """The letters and marks of these numbers."""
+        return "".join(self.signs[i - 27] if i > 26 else chr(96 + i) for i in ids)
+
+
 def test_an_answer_may_follow_a_space_or_none_whichever_way_it_is_given():
     model = spelled()
     assert spell_answer(model, "ab", "c d") == [[27, 3, 27, 4], [3, 27, 4]]

@@ -86,6 +86,9 @@ def test_paths_to_nothing_or_to_something_else_are_rejected(saved, tmp_path):
     ]:
         with pytest.raises(ModelError, match=f"^{re.escape(str(path))}: {said}"):
             load_model(path)
+    for path in (saved, None):
+        with pytest.raises(ModelError, match="on this disk, so there is no revision 'v1'; leave"):
+            load_model(path, revision="v1")
 
 
 def test_one_in_the_cache_is_loaded_by_its_revision_without_a_look_at_the_network(

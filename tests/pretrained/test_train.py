@@ -151,7 +151,7 @@ def test_cached_adapters_keep_their_names(base):
     """Another name would have every stored training made again."""
     train_once(base(), EXAMPLES, training=replace(SMALL, steps=1), seed=(7,))
     [file] = cache_folder().rglob("*.safetensors")
-    assert file.stem == "48365d78f5c62cfe9219a13418b0a4b2"
+    assert file.stem == "4191f2150de1e6b61102305ac81da821"
 
 
 def test_models_in_folders_are_told_apart_by_weights_and_tokenizer(base, tmp_path):
@@ -186,8 +186,12 @@ def test_what_cannot_be_trained_is_refused(change, base):
     ("change", "said"),
     [
         ({"steps": 0}, "steps is 0; give 1 or more"),
-        ({"rate": -1.0}, "the rate is -1.0; give a positive number"),
-        ({"rate": float("nan")}, "the rate is nan"),
+        ({"rate": -1.0}, "rate is -1.0; give positive numbers"),
+        ({"rate": float("nan")}, "rate is nan"),
+        ({"last_rate": -3.0}, "last_rate is -3.0"),
+        ({"alpha": float("nan")}, "alpha is nan"),
+        ({"clip": 0.0}, "clip is 0.0"),
+        ({"strengths": ()}, r"strengths is \(\)"),
         ({"accumulate": 4}, "accumulate is 4; .* no more passes than prompts"),
     ],
 )

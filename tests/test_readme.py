@@ -125,6 +125,9 @@ def test_the_promise_was_too_careful_as_often_as_the_pages_say():
     gaps = means[["two_hop"]].to_numpy() - means[["promise_1", "promise_2"]].to_numpy()
     missing = means.index.get_level_values("level").isin(["S1", "S6"])
     worse = ((gaps < 0).sum(), (gaps[missing] < 0).sum())
+    paper = (ROOT / "paper/main.tex").read_text(encoding="utf-8")
+    hop_1 = gaps[missing][:, 0]
+    assert rf"\computed{{{(hop_1 < 0).sum()}}} of \computed{{{len(hop_1)}}} conditions" in paper
     assert (gaps.size, *worse, round(100 * gaps.mean())) == (152, 12, 9, 35)
     for text in (TRAIN, (ROOT / "paper/studies/lm_strangers/results.md").read_text()):
         words = " ".join(text.split())
@@ -209,7 +212,12 @@ def test_two_trainings_of_a_condition_differ_as_the_page_says():
     gaps, page = 100 * gaps.dropna(), (ROOT / "paper/studies/lm_strangers/results.md").read_text()
     assert len(gaps) == 10
     assert f"differ by up to {gaps.abs().max():.0f} points of two-hop accuracy" in page
-    assert f"a standard deviation of {(gaps**2 / 2).mean() ** 0.5:.0f} points for one" in page
+    noise = (gaps**2 / 2).mean() ** 0.5
+    assert f"a standard deviation of {noise:.0f} points for one" in page
+    paper = (ROOT / "paper/main.tex").read_text(encoding="utf-8")
+    # A difference has the square root of two of it, and 95% lie within two of these.
+    assert rf"\computed{{{noise:.0f}}}, so differences" in paper
+    assert rf"below \computed{{{8**0.5 * noise:.0f}}} may be noise" in paper
 
 
 def test_what_invented_bridges_leave_is_in_the_stored_table():

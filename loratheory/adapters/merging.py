@@ -680,9 +680,9 @@ LINEAR = (
     "and is factor-linear here: cat adds the updates with their weights, and mean averages them"
 )
 _ADVICE = {
-    "moments": "second moments of the inputs (`loratheory.pretrained.attach.collect_moments`)",
-    "rank": "the largest rank of the result, such as rank=16",
-    "density": "the share of entries to keep, such as density=0.2",
+    "moments": "second moments of the inputs (--moments FILE per adapter, or `collect_moments`)",
+    "rank": "the largest rank of the result, such as rank=16 (--rank 16)",
+    "density": "the share of entries to keep, such as density=0.2 (--density .2)",
     "rng": "a source of randomness, such as rng=numpy.random.default_rng(0)",
 }
 

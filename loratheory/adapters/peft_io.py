@@ -91,8 +91,8 @@ def _of_hub(name: str, subfolder: str, revision: str | None, *, download: bool) 
         return Path(snapshot_download(name, revision=revision, **options))
     except Exception as error:  # of many kinds: no such id, no network, a broken cache
         line = str(error).strip().partition("\n")[0]
-        fact = f"there is no such folder, and none in the Hugging Face cache ({line})"
-        remedy = "nothing is fetched unasked: download=True does (--download)"
+        fact = "there is no such folder, and no such id in the Hugging Face cache"
+        remedy = "check the path; nothing is fetched unasked: download=True does (--download)"
         if download:
             fact, remedy = (
                 f"could not be fetched ({line})",

@@ -5,6 +5,7 @@ finished, whatever it found; 1 if a proved theorem or a control failed in ``veri
 crashed; 2 if the input is wrong. Results go to standard output, all messages to standard error.
 """
 
+import errno
 import sys
 import warnings
 from functools import partial
@@ -36,6 +37,8 @@ class Commands(TyperGroup):
                     refuse(f"this needs {name}, which is not installed: {remedy}")
             raise
         except OSError as error:
+            if error.errno == errno.ENOSPC and not error.filename:
+                refuse("standard output: no space is left on its device")
             if error.filename is None:
                 raise
             refuse(f"{error.filename}: {error.strerror or error}")

@@ -150,6 +150,8 @@ def advise(
     if output:
         out.check_folder(output, force=None, json=json)
     asked.check()
+    if methods == "none" and not compare:
+        out.refuse("--methods none leaves nothing to compare: give --compare FOLDER")
     if output and methods == "none":
         out.refuse(f"-o {output}: --methods none leaves nothing to write: leave out one of the two")
     from loratheory.adapters import aligned, read_moments
@@ -325,6 +327,9 @@ def generate(
     """
     from loratheory.pretrained.methods import generate_text
 
+    # A model takes long to load.
+    if not folder.is_dir():
+        out.refuse(f"{folder}: there is no such folder: name what train, merge or advise wrote")
     # with `--json -` nothing else goes to standard output
     say = partial(typer.echo, nl=False, err=str(json) == "-")
     text = generate_text(base.load(), folder, prompt, tokens=tokens, say=say)

@@ -217,7 +217,9 @@ def _report(result: dict[str, Any]) -> None:
     lost, floor = lost * (lost > 1e-13 * energy), floor * (floor > 1e-13 * energy)
     weights = ", ".join(map("{:g}".format, result["weights"]))
     share = lost / (energy or 1.0)
-    out.say(f"{what}. Relative squared distance from the sum: {share:.2%}", result["method"])
+    out.say(
+        f"{what}. Relative squared distance from the weighted sum: {share:.2%}", result["method"]
+    )
     rows: list[tuple[Any, ...]] = [
         (f"from the weighted sum ({weights})", lost, floor, share),
         ("from the adapters, on average", totals["to_adapters"], totals["adapters_floor"], None),

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import sub
@@ -66,6 +66,7 @@ Download = Annotated[
     bool, Option("--download", help="Download Hugging Face ids that are not in the cache.")
 ]
 Device = Annotated[str, Option(help="Device that computes: cpu, cuda, cuda:1, … or auto.")]
+OUTPUTS = ("output", "json")  # parameters that name what is written
 # The packages that a plain install lacks, by the extra that brings them, the smallest first.
 EXTRAS = {
     "notebooks": ("matplotlib",),
@@ -131,12 +132,29 @@ def spread_groups(command: Callable[..., None]) -> Callable[..., None]:
             # what Typer parsed option by option becomes one object
             keys = inspect.signature(group).parameters
             given[name] = group(*map(given.pop, keys))
+        _protect_inputs(given)
         command(**given)
 
     # keywords alone, so that options with a default may come before those without
     named = [one.replace(kind=one.KEYWORD_ONLY) for one in options.values()]
     _run.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]
     return _run
+
+
+def _protect_inputs(given: Mapping[str, Any]) -> None:
+    """Exit if an output would replace an input, or a file in the folder of one."""
+    inputs = list[Path]()
+    for name, value in given.items():
+        if name not in OUTPUTS:
+            values = value if isinstance(value, list) else [value]
+            inputs += [one.resolve() for one in values if isinstance(one, Path)]
+    for name in OUTPUTS:
+        output = given.get(name)
+        if isinstance(output, Path) and str(output) != "-" and output.exists():
+            place = output.resolve()
+            for one in inputs:
+                if one == place or one in place.parents:
+                    refuse(f"{output} is an input, or in the folder of one: write elsewhere")
 
 
 def check_folder(output: Path, *, force: bool | None, json: Path | None) -> None:

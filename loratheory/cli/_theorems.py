@@ -7,7 +7,7 @@ import tomllib
 from itertools import groupby
 from operator import attrgetter
 from textwrap import indent
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from typer import Argument, Option
@@ -113,7 +113,11 @@ def _describe(one: Any) -> dict[str, Any]:
 def _signature(function: Any) -> str:
     """Return a function's name and the numbers that it takes, with the defaults of some."""
     takes = inspect.signature(function).parameters.values()
-    shown = [one.name if one.default is one.empty else f"{one.name}={one.default}" for one in takes]
+    shown = list[str]()
+    for one in takes:
+        words = get_args(one.annotation) if get_origin(one.annotation) is Literal else ()
+        first = "" if one.default is one.empty else f"={'|'.join(words) or one.default}"
+        shown.append(one.name + first)
     return f"{function.__name__}({', '.join(shown)})"
 
 
@@ -135,6 +139,8 @@ def _evaluate(theorem: Any, text: str, json: Any) -> None:
         key, equals, number = pair.strip().partition("=")
         if not equals or key not in wanted:
             out.refuse(f"--at {pair}: write KEY=VALUE with KEY one of {', '.join(wanted)}")
+        if key in given:
+            out.refuse(f"--at {text}: {key} is there twice: give it once")
         given[key] = _parse_number(key, number, wanted[key].annotation)
     values: dict[str, Any] = {}
     for function in theorem.compute:
@@ -148,7 +154,9 @@ def _evaluate(theorem: Any, text: str, json: Any) -> None:
             continue
         try:
             values[function.__name__] = found = function(**mine)
-        except (ValueError, ArithmeticError, KeyError) as error:
+        except ArithmeticError:
+            out.refuse(f"{theorem.label}: {function.__name__} is not defined at {text}")
+        except (ValueError, KeyError) as error:
             out.refuse(f"{theorem.label}: {function.__name__} is not defined there ({error})")
         if isinstance(found, float) and math.isnan(found):
             out.refuse(f"{theorem.label}: {function.__name__} is not defined at {text}")
@@ -166,13 +174,16 @@ def _evaluate(theorem: Any, text: str, json: Any) -> None:
 
 
 def _parse_number(key: str, text: str, kind: Any) -> Any:
-    """Return a value in the type that its function declares: a number, or a word as it is."""
+    """Return a value in the type that its function declares: a number, or one of some words."""
+    if get_origin(kind) is Literal and text not in get_args(kind):
+        out.refuse(f"{key}={text} is unknown: choose one of {', '.join(get_args(kind))}")
     if kind not in (int, float) and kind != int | float:
         return text
     try:
         value = int(text) if kind is int else float(text)
     except ValueError:
-        out.refuse(f"{key}={text} is not a number: write {key}={3 if kind is int else 0.5}")
+        what, example = ("whole number", 3) if kind is int else ("number", 0.5)
+        out.refuse(f"{key}={text} is not a {what}: write {key}={example}")
     if (kind is int and value < 0) or (key in SHARES and not 0 < value < 1):
         what = "between 0 and 1" if key in SHARES else "0 or more"
         out.refuse(f"{key}={text} is out of range: give a number {what}")

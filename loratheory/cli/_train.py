@@ -179,6 +179,9 @@ def _steps(counts: Sequence[int]) -> Iterator[tuple[Callable[[str], None], Calla
             bar.total += bar.n - end
             end = bar.n + left.pop(0)
             bar.set_description(stage)
+            # The log of a job would be empty until the end.
+            if bar.disable:
+                echo(f"loratheory: {stage}", err=True)
 
         yield _begin, bar.update
 

@@ -91,6 +91,21 @@ def test_the_mean_meets_its_floor_and_without_an_audit_is_the_same(run, pair):
         np.testing.assert_allclose(mean[name].dense(), wanted, atol=1e-6)
 
 
+def test_no_command_replaces_what_it_reads(run, pair):
+    before = [(folder / "adapter_config.json").read_bytes() for folder in pair]
+    for words in (
+        ["-o", pair[0], "--force"],
+        ["-o", "new", "--json", pair[1] / "adapter_config.json"],
+    ):
+        code, _, err = run("merge", *pair, *words)
+        assert code
+        assert "is an input, or in the folder of one: write elsewhere" in err
+    assert before == [(folder / "adapter_config.json").read_bytes() for folder in pair]
+    assert not Path("new").exists()
+    assert run("merge", *pair, "-o", "new", "--json", "m.json")[0] == 0
+    assert run("merge", *pair, "-o", "new", "--json", "m.json", "--force")[0] == 0
+
+
 def test_what_a_method_does_not_take_is_refused_before_a_model_is_looked_for(run, pair):
     Path("p.jsonl").write_text('{"prompt": "a"}\n')
     prompts = ("--moments", "p.jsonl", "--moments", "p.jsonl", "--model", "nowhere")

@@ -163,4 +163,5 @@ def test_the_page_and_the_paper_have_the_areas_of_the_tables():
     areas.append(area(pairs["kl_few"], pairs["retention"] >= 0.9))
     text = (STUDIES.parent / "main.tex").read_text(encoding="utf-8")
     expected = [rf"{percent(max(near))}\%", *(f"{x:.2f}" for x in areas)]
-    assert re.findall(r"\\computed\{([^}]*)\}", text) == expected
+    # The first four are those of tests/test_readme.py.
+    assert re.findall(r"\\computed\{([^}]*)\}", text)[4:] == expected

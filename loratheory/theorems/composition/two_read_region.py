@@ -346,6 +346,9 @@ def threshold(hops: int, pattern: Pattern = "overwrite") -> float:
     if hops < 1:
         message = f"a question of {hops} hops has no answer: give at least 1"
         raise ValueError(message)
+    if pattern not in PATTERNS:
+        message = f"there is no pattern {pattern!r}: choose one of {', '.join(PATTERNS)}"
+        raise ValueError(message)
     if pattern in ("overwrite both", "new facts"):
         return 0.5 if pattern == "overwrite both" else 0.0
     length = hops - (pattern == "new subject")  # a new first fact has no old path to outdo

@@ -29,11 +29,13 @@ def draw() -> Figure:
         some = table[table["base"] == base]
         dots(panel, {label: _select(some, *which) for which, label in KINDS.items()}, PREDICTORS)
         panel.set(title=name, xlabel="verdicts predicted rightly")
-    fresh = _select(table, "two_hop", "fresh stand-ins")
-    title = (
-        f"Four forward passes predict {percent(fresh, 'corners')} of two-hop answers, "
-        f"a constant {percent(fresh, 'constant')}"
-    )
+    shares = list[str]()
+    for predictor in ("corners", "constant"):
+        for base in BASES:
+            fresh = _select(table[table["base"] == base], "two_hop", "fresh stand-ins")
+            shares.append(percent(fresh, predictor))
+    title = "Four forward passes predict {} and {} of two-hop answers, a constant {} and {}"
+    title = title.format(*shares)
     return finish(figure, title)
 
 

@@ -25,4 +25,5 @@ def draw() -> Figure:
         dots(panel, groups, SERIES)
         panel.set_title(base)
     axes[1].set_yticklabels([])
-    return finish(figure, "Facts in the lower layers and a format in the upper ones compose")
+    title = "With stand-ins, facts in the lower layers and a format in the upper ones compose"
+    return finish(figure, title)

@@ -44,7 +44,7 @@ def draw() -> Figure:
     shown = {
         "SmolLM2-135M": (table[small & shared], "pair", PAIRS),
         "gemma-3-270m": (table[~small & shared], "pair", PAIRS),
-        "what differs": (table[small & pair], "level", LEVELS),
+        "what differs, SmolLM2": (table[small & pair], "level", LEVELS),
     }
     fresh = []
     for panel, (title, (rows, column, names)) in zip(axes, shown.items(), strict=True):

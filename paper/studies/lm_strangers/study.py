@@ -33,8 +33,7 @@ OTHER_METHODS = (
 # The six stand-ins have 90 steps, like two; the others 180.
 MORE = ("six stand-ins", "CompAs", "completed examples", "completed examples, late layers")
 PARTNERED = ("fresh stand-ins, hop 1", "fresh stand-ins, late layers", "six stand-ins", "CompAs")
-# OSD, the last, is predicted for gemma and not run.
-ALONE = ("late layers", *MORE[2:], *OTHER_METHODS[5:-1])
+ALONE = ("late layers", *MORE[2:], *OTHER_METHODS[5:])
 DIFFERENCES = (*SAME_SETTINGS[2:], "S4")
 GEMMA: Mapping[str, Any] = {"seed": [400], "model": BASES[1:], "rate": [2.0]}
 BY_DEPTH: Mapping[str, Any] = {"model": BASES[1:], "rate": [5 / 3]}  # 30 layers over gemma's 18

@@ -515,7 +515,7 @@ explore(
 # %% [markdown]
 # ## What this does not say
 # - **The models are small and the facts are made up.** Five pairs of relations were tested on two
-#   models, with two fact sets each. Only people, countries and mascots were tested in five. The
+#   models, with two fact sets each. Only people, countries and mascots were tested in ten. The
 #   base model knows the bridges. If it does not, the sum answers about half of the questions. The
 #   sum of twelve adapters fails; with a list of their subjects, they compose.
 # - **The two authors share something**: the base model and the spelling of the bridges. If each

@@ -150,10 +150,8 @@ def advise(
     if output:
         out.check_folder(output, force=None, json=json)
     asked.check()
-    if methods == "none" and not compare:
-        out.refuse("--methods none leaves nothing to compare: give --compare FOLDER")
-    if output and methods == "none":
-        out.refuse(f"-o {output}: --methods none leaves nothing to write: leave out one of the two")
+    if methods == "none" and (output or not compare):
+        out.refuse("--methods none leaves nothing to write: give --compare FOLDER, and no -o")
     from loratheory.adapters import aligned, read_moments
     from loratheory.diagnosis import distinct
     from loratheory.pretrained import advise

@@ -119,9 +119,7 @@ def merge(
     options: dict[str, Any] = {"rank": rank, "space": space, "density": density, "ridge": ridge}
     options |= {"weights": given, "coefficient": coefficient, "rng": np.random.default_rng(seed)}
     if moments:
-        # Before a model is loaded and reads prompts.
-        known = {name: value for name, value in options.items() if value is not None}
-        lib.merging.check_options(method, known.pop("space"), {**known, "moments": moments})
+        _check_options(method, **options, moments=moments)
         options["moments"] = _read_moments(moments, adapters, model, download=source.download)
     merged = lib.merge(together, method, **options)
 
@@ -172,6 +170,14 @@ def _parse_weights(text: str | None) -> list[float] | None:
         return None if text is None else list(map(float, text.split(",")))
     except ValueError:
         out.refuse(f"--weights={text} is not a list of numbers: write it as --weights=.7,-.3")
+
+
+def _check_options(method: str, *, space: str, **options: Any) -> None:
+    """Raise `MergeError` before a model is loaded and reads prompts for options that do not fit."""
+    from loratheory.adapters.merging import check_options
+
+    given = {name: value for name, value in options.items() if value is not None}
+    check_options(method, space, given)
 
 
 def _read_moments(

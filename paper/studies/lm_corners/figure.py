@@ -34,7 +34,7 @@ def draw() -> Figure:
         for base in BASES:
             fresh = _select(table[table["base"] == base], "two_hop", "fresh stand-ins")
             shares.append(percent(fresh, predictor))
-    title = "Four forward passes predict {} and {} of two-hop answers, a constant {} and {}"
+    title = "Corners predict {} and {} of two-hop answers, a constant {} and {}"
     title = title.format(*shares)
     return finish(figure, title)
 

@@ -25,5 +25,5 @@ def draw() -> Figure:
         dots(panel, groups, SERIES)
         panel.set_title(base)
     axes[1].set_yticklabels([])
-    title = "With stand-ins, facts in the lower layers and a format in the upper ones compose"
+    title = "With stand-ins, facts in lower layers and a format in upper ones compose"
     return finish(figure, title)

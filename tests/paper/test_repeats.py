@@ -6,7 +6,6 @@ import json
 import re
 from pathlib import Path
 
-import pytest
 from language import Words, small
 
 from loratheory.evaluate.fact_adapters import Condition

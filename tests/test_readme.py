@@ -78,7 +78,7 @@ def test_what_examples_without_stand_ins_give_is_in_the_stored_tables():
         parts = ("more_rivals", "gemma_rivals")
         found += [shown(f"{part}: two_hop; method={method}") for part in parts]
     text = (
-        "without stand-ins answer {} (SmolLM2) and {} (gemma), with hop 2 in the top third of the "
+        "without stand-ins answers {} (SmolLM2) and {} (gemma), with hop 2 in the top third of the "
     )
     assert f"{text}layers {{}} and {{}}".format(*found) in " ".join(README.split())
 

@@ -67,6 +67,8 @@ Download = Annotated[
 ]
 Device = Annotated[str, Option(help="Device that computes: cpu, cuda, cuda:1, … or auto.")]
 OUTPUTS = ("output", "json")  # parameters that name what is written
+# Files that commands read in folders.
+READ = ("adapter_config.json", "adapter_model.safetensors", "adapter_card.json", "route.json")
 # The packages that a plain install lacks, by the extra that brings them, the smallest first.
 EXTRAS = {
     "notebooks": ("matplotlib",),
@@ -142,7 +144,7 @@ def spread_groups(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _protect_inputs(given: Mapping[str, Any]) -> None:
-    """Exit if an output would replace an input, or a file in the folder of one."""
+    """Exit if an output would replace an input, or a file that is read in the folder of one."""
     inputs = list[Path]()
     for name, value in given.items():
         if name not in OUTPUTS:
@@ -153,7 +155,7 @@ def _protect_inputs(given: Mapping[str, Any]) -> None:
         if isinstance(output, Path) and str(output) != "-" and output.exists():
             place = output.resolve()
             for one in inputs:
-                if one == place or one in place.parents:
+                if one == place or (one in place.parents and place.name in READ):
                     refuse(f"{output} is an input, or in the folder of one: write elsewhere")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from loratheory.evaluate.fact_sets import Items
 from loratheory.pretrained import Model, first_tokens, next_token_logits
+from loratheory.pretrained.metrics import answer_tokens
 from loratheory.shapes import Bool, Float
 
 
@@ -64,10 +65,10 @@ def continue_texts(model: Model, texts: Sequence[str]) -> Items:
     said = next_token_logits(model, texts).argmax(1).tolist()
     words = [model.tokenizer.decode([token]).strip() for token in said]
     # "a" stands for an empty word, so that every text has a token
-    again = first_tokens(model, [word or "a" for word in words]).tolist()
+    again = answer_tokens(model, [word or "a" for word in words])
     found = []
-    for text, word, token, first in zip(texts, words, said, again, strict=True):
+    for text, word, token, row in zip(texts, words, said, again, strict=True):
         # the token may be a piece of a word: the decoded word must begin with the same token
-        if word.isalnum() and token == first:
+        if word.isalnum() and token == row[0]:
             found.append((text, word))
     return found

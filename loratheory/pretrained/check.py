@@ -29,13 +29,14 @@ from loratheory.pretrained.attach import Attached, attach, collect_inputs, fit_a
 from loratheory.pretrained.augment import read_rows
 from loratheory.pretrained.corners import COEFFICIENTS, interpolate
 from loratheory.pretrained.metrics import (
+    answer_tokens,
     batch,
     describe_large,
-    first_tokens,
     last_logits,
     measure_drift,
     measure_relative_norm,
     one_by_one,
+    require_words,
 )
 from loratheory.pretrained.models import GENERIC, Map, Model, failure, read_json
 from loratheory.pretrained.stand_ins import are_texts
@@ -442,7 +443,9 @@ def _ask(
 ) -> Iterator[Asked]:
     """Prompts and answers asked in order with each row of coefficients, a few prompts at a time."""
     numbered = [*enumerate(facts, 1)]
-    targets = first_tokens(model, [*facts.values()], [*facts])
+    answers = [*facts.values()]
+    targets = [row[0] for row in answer_tokens(model, answers, [*facts])]
+    require_words(model, answers, targets)
     for start in range(0, len(numbered), AT_ONCE):
         # The logits of all prompts would need much room.
         numbers, prompts = zip(*numbered[start : start + AT_ONCE], strict=True)
@@ -453,7 +456,7 @@ def _ask(
                 passes.append(last_logits(model, ready).double().cpu().numpy())
         for i, number in enumerate(numbers):
             logits = dict(zip(rows, (one[i] for one in passes), strict=True))
-            yield Asked(number, int(targets[number - 1]), logits)
+            yield Asked(number, targets[number - 1], logits)
 
 
 def ask_facts(

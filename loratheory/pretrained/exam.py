@@ -24,7 +24,7 @@ from loratheory.pretrained.generate import (
     write_tokens,
     writes,
 )
-from loratheory.pretrained.metrics import kl_by_row, require_apart
+from loratheory.pretrained.metrics import kl_by_row
 from loratheory.pretrained.models import Model, failure
 
 TOKENS = 16  # of a text that is judged, at most
@@ -57,7 +57,6 @@ class Exam:
         self.ways = [*map(list, zip(*spellings, strict=True))]
         if tokens == 1:
             self.ways = [[_cut(model, text) for text in way] for way in self.ways]
-            require_apart(model, self.answers, [text[-1] for text in self.ways[0]])
         apart, joined = self._written(self.ways[0]), self._written(self.ways[1])
         self.right = apart | joined
         if own:

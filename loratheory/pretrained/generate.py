@@ -31,7 +31,7 @@ from loratheory.pretrained.metrics import (
 from loratheory.pretrained.models import Model
 
 # A text goes on with its last word or number: "otters", "10,000", "twenty-one".
-MARKS, GOES_ON = (",", ".", "-"), re.compile(r"[,.-]?[^\W_]")
+MARKS, GOES_ON = (",", ".", "-"), re.compile(r"-?[^\W_]|[,.]\d")
 FORCED = 16  # prompts in a pass that keeps the logits of all tokens of their texts
 # Generation settings that replace the model's own: always the likeliest token.
 GREEDY = {
@@ -157,6 +157,8 @@ def _say(model: Model, prompts: Sequence[str], texts: Tokens, acting: Any) -> li
         for logits in force_logits(model, prompts, texts, acting):
             said += logits.argmax(-1).tolist()
     ends = np.cumsum([*map(len, texts)])[:-1]
+    if not len(texts):
+        return []
     return [part.tolist() for part in np.split(np.array(said), ends)]
 
 

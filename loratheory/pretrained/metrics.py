@@ -158,7 +158,9 @@ def measure_accuracy(model: Model, what: str, questions: Sequence[tuple[str, str
     if not questions:
         return Share.of(what, 0, 0)
     prompts, answers = zip(*questions, strict=True)
-    right = top1(next_token_logits(model, prompts), first_tokens(model, answers))
+    targets = first_tokens(model, answers)
+    require_words(model, answers, targets.tolist())
+    right = top1(next_token_logits(model, prompts), targets)
     return Share.of(what, int(right.sum()), len(questions))
 
 
@@ -230,25 +232,24 @@ def first_tokens(model: Model, words: Sequence[str], prompts: Sequence[str] = ()
     Raises
     ------
     ModelError
-        If the model has no tokenizer, a word has no token, a first token is but a space, or
-        different words all begin with the same token.
+        If the model has no tokenizer, a word has no token, or different words all begin with the
+        same token.
     """
     first = [row[0] for row in answer_tokens(model, words, prompts)]
-    for token, word in dict(zip(first, words, strict=True)).items():
-        # That of numbers, in many models: every number would be right.
-        if not model.tokenizer.decode([token]).strip():
-            fact = f"the first token of the answer {word!r} is but a space"
-            raise failure(model, fact, "end prompts with the space, or compare whole answers")
-    require_apart(model, words, first)
-    return torch.tensor(first, dtype=torch.int64)
-
-
-def require_apart(model: Model, words: Sequence[str], first: Sequence[int]) -> None:
-    """Raise `ModelError` if different words all begin with one of these tokens."""
     # Some may share a token, but if all do, accuracy would be that of nothing.
     if len(set(first)) == 1 < len(set(words)):
         fact = f"{len(set(words))} answers ({words[0]!r}, …) begin with one token"
         raise failure(model, fact, "give some that their first tokens tell apart")
+    return torch.tensor(first, dtype=torch.int64)
+
+
+def require_words(model: Model, words: Sequence[str], first: Sequence[int]) -> None:
+    """Raise `ModelError` if the first token of a word is but a space: every such word would do."""
+    for token, word in dict(zip(first, words, strict=True)).items():
+        # That of numbers, in many models.
+        if not model.tokenizer.decode([token]).strip():
+            fact = f"the first token of the answer {word!r} is but a space"
+            raise failure(model, fact, "end prompts with the space, or compare whole answers")
 
 
 def answer_tokens(
@@ -276,7 +277,9 @@ def spell(model: Model, words: Sequence[str], whole: bool, *, ended: bool = True
     The token that ends a text follows a whole word, unless it is not to be `ended`.
     """
     if not whole:
-        return [[token] for token in first_tokens(model, words).tolist()]
+        first = first_tokens(model, words).tolist()
+        require_words(model, words, first)
+        return [[token] for token in first]
     end = getattr(model.tokenizer, "eos_token_id", None)
     ends = [] if end is None or not ended else [end]
     return [[*row, *ends] for row in answer_tokens(model, words)]

@@ -214,11 +214,11 @@ def test_the_best_approximation_of_a_large_matrix_is_that_of_its_whole_decomposi
 
 
 def test_equal_singular_values_are_all_found():
-    """Lanczos' method misses some copies, so these matrices are decomposed whole."""
-    sigma = [*[1.0] * 10, *np.linspace(0.7, 0.1, 200)]
-    for seed in range(3):
+    """Lanczos' method alone misses copies in a third of these matrices."""
+    sigma = [*[1.0] * 3, *np.linspace(0.99, 0.1, 100)]
+    for seed in range(12):
         matrix = with_spectrum(np.random.default_rng(seed), 520, 530, sigma).dense()
-        np.testing.assert_allclose(from_dense(matrix, 10).S, 1)
+        np.testing.assert_allclose(from_dense(matrix, 3).S, 1)
 
 
 def test_a_negative_rank_is_refused():

@@ -15,7 +15,7 @@ from loratheory.adapters import Adapter, AdapterError, Info, aligned
 from loratheory.lowrank import LowRank, gaussian
 from loratheory.pretrained import Model, ModelError, attach, first_tokens, next_token_logits
 from loratheory.pretrained.attach import Attached, Site, collect_inputs, fit_adapters
-from loratheory.pretrained.metrics import batch, tokenize
+from loratheory.pretrained.metrics import batch, require_words, tokenize
 from loratheory.pretrained.models import Map, OtherBaseWarning, maps
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -345,7 +345,7 @@ def test_answers_are_told_by_their_first_token_after_one_space(base):
     asked = first_tokens(spelt, ["7", "-7", "=7"], ["3+4=", "3-10=", "("])
     assert asked.tolist() == [ord("7"), ord("-"), ord("=")]
     with pytest.raises(ModelError, match="the first token of the answer 'Peru' is but a space"):
-        first_tokens(spelt, ["Peru", "7"], ["born in", "3+4="])
+        require_words(spelt, ["7", "Peru"], [ord("7"), ord(" ")])
 
 
 class Signs(Letters):

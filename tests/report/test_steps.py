@@ -83,6 +83,7 @@ def test_right_answers_are_counted_by_kind(monkeypatch):
     monkeypatch.setattr(
         metrics, "first_tokens", lambda _, names: torch.tensor([words.index(n) for n in names])
     )
+    monkeypatch.setattr(metrics, "require_words", lambda *_: None)
     says = torch.eye(len(words))[[always]]
     monkeypatch.setattr(metrics, "next_token_logits", lambda _, asked: says.repeat(len(asked), 1))
     percents, cells = language.evaluate([])

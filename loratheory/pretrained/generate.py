@@ -152,13 +152,13 @@ def writes(
 
 def _say(model: Model, prompts: Sequence[str], texts: Tokens, acting: Any) -> list[list[int]]:
     """Return the most likely token at each place of the texts."""
+    if not texts:
+        return []
     said = list[int]()
     with torch.no_grad():
         for logits in force_logits(model, prompts, texts, acting):
             said += logits.argmax(-1).tolist()
     ends = np.cumsum([*map(len, texts)])[:-1]
-    if not len(texts):
-        return []
     return [part.tolist() for part in np.split(np.array(said), ends)]
 
 

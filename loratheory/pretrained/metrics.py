@@ -249,7 +249,8 @@ def require_words(model: Model, words: Sequence[str], first: Sequence[int]) -> N
         # That of numbers, in many models.
         if not model.tokenizer.decode([token]).strip():
             fact = f"the first token of the answer {word!r} is but a space"
-            raise failure(model, fact, "end prompts with the space, or compare whole answers")
+            remedy = "train or compare whole answers, or end the prompts of `check` with the space"
+            raise failure(model, fact, remedy)
 
 
 def answer_tokens(

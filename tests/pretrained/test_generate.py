@@ -9,6 +9,7 @@ from language import Letters, network, tokenizer
 from transformers import AutoTokenizer
 
 from loratheory.adapters import read_adapter
+from loratheory.evaluate.answers import continue_texts
 from loratheory.pretrained import Model, ModelError, attach
 from loratheory.pretrained.chat import render_chats, split_messages
 from loratheory.pretrained.exam import Exam
@@ -111,6 +112,13 @@ class Marks(Spelled):
     def decode(self, ids, **_):
         """The letters and marks of these numbers."""
         return "".join(self.signs[i - 27] if i > 26 else chr(96 + i) for i in ids)
+
+
+def test_texts_that_go_on_without_a_space_have_no_next_word():
+    """Every word would begin with the token of a space here, as numbers do in many models."""
+    model = spelled()
+    assert len({*write_on(model, PROMPTS, 1)}) > 1
+    assert continue_texts(model, PROMPTS) == []
 
 
 def test_an_answer_may_follow_a_space_or_none_whichever_way_it_is_given():

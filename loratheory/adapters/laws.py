@@ -69,7 +69,7 @@ def distance(one: Dense, other: Dense) -> float:
 
 
 def exact(case: LawCase) -> float:
-    r""":math:`f(X; w) = \sum_j w_j X_j`, divided by :math:`\sum_j w_j` or k if it is a mean."""
+    """f(X; w) = Σ_j w_j X_j, divided by Σ_j w_j or k if the method is a mean."""
     shares = {"mean": 1 / sum(case.weights), "factor-mean": 1 / COUNT}
     share = shares.get(case.method.name, 1.0)
     updates = case.updates()
@@ -78,14 +78,14 @@ def exact(case: LawCase) -> float:
 
 
 def linear(case: LawCase) -> float:
-    r""":math:`f(aX + bY; w) = a f(X; w) + b f(Y; w)`, the sums in balanced form."""
+    """f(aX + bY; w) = a f(X; w) + b f(Y; w), the sums in balanced form."""
     (a, b), xs, ys = (0.6, -1.7), case.updates(), case.updates(1)
     sums = [(a * x + b * y).balanced() for x, y in zip(xs, ys, strict=True)]
     return distance(case.merge(sums), a * case.merge(xs) + b * case.merge(ys))
 
 
 def idempotent(case: LawCase) -> float:
-    r"""Copies of one adapter give it back, all weights 1 or all :math:`1/k`."""
+    """Copies of one adapter give it back, all weights 1 or all 1/k."""
     # Means give the adapter back at weights 1, sums at weights 1/k.
     copies = [case.updates()[0]] * COUNT
     takes = "weights" in case.method.options
@@ -94,7 +94,7 @@ def idempotent(case: LawCase) -> float:
 
 
 def gauge_invariant(case: LawCase) -> float:
-    r"""Other factors of the same updates, :math:`(BG, G^{-1}A)`, change nothing."""
+    """Other factors (BG, G⁻¹A) of the same updates change nothing."""
     updates, rng = case.updates(), np.random.default_rng([case.seed, 2])
     moved = [low.regauged(np.eye(RANK) + rng.random((RANK, RANK))) for low in updates]
     return distance(case.merge(updates), case.merge(moved))
@@ -121,7 +121,7 @@ def sign_respected(case: LawCase) -> float:
 
 
 def scale_equivariant(case: LawCase) -> float:
-    r""":math:`f(aX; w) = a f(X; w)` for every number :math:`a`, one for all adapters."""
+    """f(aX; w) = a f(X; w) for every number a, one for all adapters."""
     updates, rng = case.updates(), np.random.default_rng([case.seed, 2])
     # Over twelve decades, so that no absolute tolerance hides in a rule.
     a = float(rng.choice([-1.0, 1.0]) * 10 ** rng.uniform(-6, 6))

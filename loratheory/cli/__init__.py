@@ -6,6 +6,7 @@ crashed; 2 if the input is wrong. Results go to standard output, all messages to
 """
 
 import errno
+import io
 import sys
 import warnings
 from functools import partial
@@ -24,6 +25,9 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; other people's errors stay crashes with their traceback."""
+        # A terminal or log of another encoding gets \u03a3 for Σ.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             # it puts `showwarning` back
             with warnings.catch_warnings():
@@ -111,6 +115,6 @@ data = typer.Typer(
     no_args_is_help=True,
     help="Write word problems or two-hop questions, split into training and test data.",
 )
-data.command()(_data.word_problems)
-data.command()(_data.two_hop)
+data.command()(spread_groups(_data.word_problems))
+data.command()(spread_groups(_data.two_hop))
 app.add_typer(data, name="data", rich_help_panel="Data")

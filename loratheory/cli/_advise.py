@@ -24,6 +24,7 @@ MISSING = {
     "moments": "give --moments once per adapter",
     "subjects": "give adapters of `loratheory train`, whose cards list their subjects",
 }
+ANYWAY = "to write a method anyway, name it alone in --methods"
 HEADLINES = {
     "merge": "Merge like this: {label}.",
     "route": "Route: {label}.",
@@ -148,7 +149,7 @@ def advise(
     if len(folders) < 2:
         out.refuse(f"{folders[0]} alone loses nothing: name two adapters or more")
     if output:
-        out.check_folder(output, force=None, json=json)
+        out.check_folder(output, force=None)
     asked.check()
     if methods == "none" and (output or not compare):
         out.refuse("--methods none leaves nothing to write: give --compare FOLDER, and no -o")
@@ -196,10 +197,10 @@ def advise(
         measured = {"measured": out.to_json(one), "drifts": drifts}
         known["card"] = {"base_digest": loaded.digest, **measured}
         write_combination(output, library, names, METHODS[best], one.coefficients, **known)
-    if output and shown:
-        done = f"Written: {output}; try `loratheory generate {output} PROMPT`."
-        no = f"{output} was not written: to write a method anyway, name it alone in --methods."
-        out.say(done if best else no)
+        if shown:
+            out.say(f"Written: {output}; try `loratheory generate {output} PROMPT`.")
+    elif output:
+        typer.echo(f"loratheory: note: {output} was not written: {ANYWAY}", err=True)
 
 
 def _parse_methods(text: str | None, known: Mapping[str, Any]) -> list[str]:

@@ -87,12 +87,16 @@ def check(
     - `predicted, measured`: the number of right answers by the theorems, and on the model; `total`:
       the number of prompts
     """
+    from loratheory.diagnosis import distinct
     from loratheory.pretrained import check_model
-    from loratheory.pretrained.check import read_fact_groups
+    from loratheory.pretrained.check import group_facts, read_fact_groups
     from loratheory.pretrained.metrics import Share
 
     library = list(map(out.Source(download=base.download).read, folders))
     asked = read_fact_groups(facts) if facts is not None else None
+    if asked:
+        # a misspelt name would be found only after the model is loaded
+        group_facts(asked, library, distinct([one.info.name for one in library]))
     bar = partial(out.progress, unit="module", desc="check")
     result = check_model(base.load(), library, facts=asked, progress=bar)
     if not out.deliver(json, result):

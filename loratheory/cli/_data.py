@@ -22,7 +22,7 @@ def word_problems(
     split: Annotated[str, Option(help=SPLIT)] = "template",
     skills: Annotated[str, Option(metavar="A,B,…", help="Skills to use. Default: all.")] = "",
     pair: Annotated[str, Option(metavar="A,B", help=PAIR)] = "",
-    overwrite: out.Overwrite = False,
+    force: out.Force = False,
     json: out.Json = None,
 ) -> None:
     """Write word problems with step-by-step solutions, split into training and test data.
@@ -55,7 +55,7 @@ def word_problems(
     from loratheory.tasks import word_problems as words
     from loratheory.tasks.export import check_writable
 
-    check_writable(output, overwrite=overwrite)
+    check_writable(output, force=force)
     if pair and split != "pair":
         out.refuse(f"--pair {pair} goes with --split pair, not with --split {split}")
     named = _parse_list(skills) or tuple(words.SKILLS)
@@ -71,7 +71,7 @@ def word_problems(
     held = ", ".join("+".join(each) for each in sorted(held_out))
     text = f"Training and test data have no {apart} in common"
     text += f"; the pairs of skills held out: {held}." if held else "."
-    words.export(output, sets, about=_begin_card(command, text), overwrite=overwrite)
+    words.export(output, sets, about=_begin_card(command, text), force=force)
     rows = []
     for name, part in sets.items():
         rows.append({"split": name, "problems": len(part), "templates": len({*part.templates})})
@@ -92,7 +92,7 @@ def two_hop(
     n: Annotated[int, Option("--n", min=2, max=MOST, help="Number of people.")] = 100,
     seed: out.Seed = 0,
     split: Annotated[float, Option(min=0, max=1, help="Share of questions for training.")] = 0.5,
-    overwrite: out.Overwrite = False,
+    force: out.Force = False,
     json: out.Json = None,
 ) -> None:
     """Write invented facts and two-hop questions about them, split into training and test data.
@@ -120,7 +120,7 @@ def two_hop(
     from loratheory.tasks.export import check_writable
     from loratheory.tasks.prompts import joined
 
-    check_writable(output, overwrite=overwrite)
+    check_writable(output, force=force)
     rng = np.random.default_rng(seed)
     fact_set = hop.draw_facts(seed, entities=n)
     parts = hop.split(fact_set, split, rng=rng)
@@ -136,7 +136,7 @@ def two_hop(
     )
     named = hop.language(fact_set, rng=rng)
     card = _begin_card(command, text)
-    hop.export(output, sets, fact_set, named, style="question", about=card, overwrite=overwrite)
+    hop.export(output, sets, fact_set, named, style="question", about=card, force=force)
     rows = [{"split": name, "rows": len(part)} for name, part in sets.items()]
     _report(f"{output}: training and test questions share no bridges", rows, json)
 

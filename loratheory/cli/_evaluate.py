@@ -23,6 +23,7 @@ def evaluate(
     model: Annotated[bool, Option("--model", help=MODEL)] = False,
     all_pairs: Annotated[bool, Option("--all-pairs", help=ALL_PAIRS)] = False,
     base: Annotated[str | None, Option(metavar="NAME", help=BASE)] = None,
+    download: out.Download = False,
     json: out.Json = None,
 ) -> None:
     """Evaluate your own combination method on algebraic laws and a small exact model.
@@ -70,7 +71,8 @@ def evaluate(
     method = rule_named(rule)
     with out.stages(unit="step", desc="evaluate") as begin:
         asked = model or all_pairs or base is not None
-        report = card(method, begin, model=asked, all_pairs=all_pairs, base=base)
+        how: Any = {"all_pairs": all_pairs, "base": base, "download": download}
+        report = card(method, begin, model=asked, **how)
     if out.deliver(json, report):
         _report(report)
 
@@ -78,8 +80,7 @@ def evaluate(
 def _report(report: Any) -> None:
     kept = sum(law.holds for law in report.laws)
     out.say(f": {kept} of {len(report.laws)} laws hold.", f"{report.form} {report.rule}")
-    columns: out.Columns = {"law": "name"} | out.columns("holds", "gap", "seed")
-    columns["meaning"] = lambda law: law.meaning.replace(":math:", "")
+    columns: out.Columns = {"law": "name"} | out.columns("holds", "gap", "seed", "meaning")
     out.show("Laws, each with its counterexample", columns, report.laws)
     starts = report.memories.starts
     rows = zip(map(MEMORIES.get, starts), starts.values(), strict=True)

@@ -108,7 +108,7 @@ def merge(
     import loratheory.adapters as lib
     from loratheory.audit import ModuleAudit, audit_on_lookup
 
-    out.check_folder(output, force=force, json=json)
+    out.check_folder(output, force=force)
     adapters = list(map(source.read, folders))
     if device != "cpu":
         move = _move_to(device)
@@ -243,7 +243,7 @@ def _report(result: dict[str, Any]) -> None:
 
 def _list_methods(json: Path | None) -> None:
     """Print the methods, and which laws each obeys: a random case is a counterexample, or none."""
-    from loratheory.adapters import MERGE_METHODS, laws
+    from loratheory.adapters import LAWS, MERGE_METHODS, laws
 
     rows, entries = laws(), []
     for method in MERGE_METHODS.values():
@@ -258,4 +258,6 @@ def _list_methods(json: Path | None) -> None:
         table.append((*map(entry.get, KEYS[:3]), *words))
     out.show("Merge methods", (*KEYS[:3], *TAKEN), table)
     cells = [(row.method, row.space, *(cell.holds for cell in row.cells.values())) for row in rows]
-    out.show("Laws (no: a counterexample was found)", ("method", "space", *rows[0].cells), cells)
+    out.show("Laws (no: a counterexample was found)", ("method", "space", *LAWS), cells)
+    for name, law in LAWS.items():
+        out.say(f": {law.__doc__}", name)

@@ -55,8 +55,7 @@ Subfolder = Annotated[
     str, Option(help="Subfolder that holds the adapter, inside each folder or id.")
 ]
 Output = Annotated[Path, Option("-o", "--output", metavar="FOLDER", help="Folder to write.")]
-Force = Annotated[bool, Option("--force", help="Replace an existing adapter.")]
-Overwrite = Annotated[bool, Option("--overwrite", help="Replace existing data.")]
+Force = Annotated[bool, Option("--force", help="Replace what is there.")]
 AnyBase = Annotated[bool, Option("--any-base", help="Allow adapters of different base models.")]
 Seed = Annotated[int, Option(min=0, help="Seed of all random draws.")]
 MODEL = "A folder or Hugging Face id. Default: SmolLM2-135M-Instruct."
@@ -144,7 +143,10 @@ def spread_groups(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _protect_inputs(given: Mapping[str, Any]) -> None:
-    """Exit if an output would replace an input, or a file that is read in the folder of one."""
+    """Exit if an output would replace an input, a file that is read in one, or the other output."""
+    output, json = map(given.get, OUTPUTS)
+    if output and json and json.absolute() == output.absolute():
+        refuse(f"--json {json} is also what -o names: name a file elsewhere")
     inputs = list[Path]()
     for name, value in given.items():
         if name not in OUTPUTS:
@@ -159,13 +161,11 @@ def _protect_inputs(given: Mapping[str, Any]) -> None:
                     refuse(f"{output} is an input, or in the folder of one: write elsewhere")
 
 
-def check_folder(output: Path, *, force: bool | None, json: Path | None) -> None:
+def check_folder(output: Path, *, force: bool | None) -> None:
     """Exit before any work is done if an adapter could not be written to `output` later.
 
     `force` is None for a command without this option.
     """
-    if json and json.absolute() == output.absolute():
-        refuse(f"--json {json} is the folder to write: name a file elsewhere")
     _check_parent(output)
     if output.exists() and not force:
         forced = "choose another place, or add --force to replace it"
@@ -260,12 +260,16 @@ def show(title: str, columns: Sequence[str] | Columns, rows: Iterable[Any]) -> N
     for group in groups:
         table, widths = Table(box=box.SIMPLE_HEAD, show_edge=False), list(least)
         spare = console.width - sum(map(least.__getitem__, group)) - 3 * len(group)
-        # who wants least is served first
-        for one in sorted(group, key=list(map(sub, most, least)).__getitem__):
-            widths[one] += max(0, min(spare, most[one] - least[one]))
+        # who wants least is served first, and nobody gets more than an equal share of what is left
+        hungry = sorted(group, key=list(map(sub, most, least)).__getitem__)
+        for place, one in enumerate(hungry):
+            more = min(spare // (len(hungry) - place), most[one] - least[one])
+            widths[one] += max(0, more)
             spare -= widths[one] - least[one]
         for one in group:
-            side: Any = "right" if one else "left"
+            # words begin on the left, numbers end on the right
+            words = one == 0 or any(text[:1].isalpha() for text in texts[one][1:])
+            side: Any = "left" if words else "right"
             table.add_column(Text(texts[one][0]), justify=side, width=widths[one], overflow="fold")
         for row in cells[1:]:
             # no markup: names may hold square brackets
@@ -294,7 +298,7 @@ def deliver(json_file: Path | None, value: Any) -> bool:
     text = json.dumps(to_json(value), indent=2, ensure_ascii=False) + "\n"
     # standard output then holds the JSON and nothing else
     if str(json_file) == "-":
-        sys.stdout.write(text)
+        typer.echo(text, nl=False)
         return False
     write_whole(json_file, text)
     return True

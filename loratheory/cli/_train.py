@@ -98,7 +98,7 @@ def train(
         return
     if plan is None or output is None:
         out.refuse("train needs PLAN and -o FOLDER: name both, or write a plan with --example FILE")
-    out.check_folder(output, force=force, json=json)
+    out.check_folder(output, force=force)
     from loratheory.adapters import write_adapter
     from loratheory.adapters.peft_io import check_replaceable
     from loratheory.pretrained import load_plan, train_for_composition
@@ -162,7 +162,7 @@ def _write_plan(file: Any, plan: Path | None, *, force: bool) -> None:
     if str(file) == "-":
         echo(text, nl=False)
         return
-    out.check_folder(file, force=force, json=None)
+    out.check_folder(file, force=force)
     write_whole(file, text)
     out.say(f"{file}: edit it, then run `loratheory train {file} -o FOLDER`.")
 
@@ -211,7 +211,7 @@ def augment(
     ] = None,
     seed: out.Seed = 0,
     base: out.Base,
-    overwrite: out.Overwrite = False,
+    force: out.Force = False,
     json: out.Json = None,
 ) -> None:
     """Write training examples that describe the subjects of your facts instead of naming them.
@@ -252,7 +252,7 @@ def augment(
     from loratheory.tasks.export import check_writable
 
     # all files are read before the model, which takes longest
-    check_writable(output, overwrite=overwrite)
+    check_writable(output, force=force)
     content = read_facts(facts)
     things = read_entities(*(kinds or ()))
     model = base.load()
@@ -260,7 +260,7 @@ def augment(
     how: Any = {key: content[key] for key in taken} | {"things": things, "seed": seed}
     how["progress"] = partial(out.progress, unit="subject", desc="ask")
     found = augment(model, **how)
-    write_examples(output, found, model.name, overwrite=overwrite)
+    write_examples(output, found, model.name, force=force)
     if out.deliver(json, found):
         resolved = [one for one in found.found if one.share >= LEAST]
         rows, kind_of = [], attrgetter("kind")

@@ -265,6 +265,7 @@ def card(
     model: bool = False,
     all_pairs: bool = False,
     base: str | None = None,
+    download: bool = False,
 ) -> Card:
     """Evaluate a method on laws and exact memories, and on a language model if `model`.
 
@@ -279,7 +280,7 @@ def card(
         training of the adapters the first time.
     all_pairs : bool
         Whether to evaluate all pairs of twelve adapters there, half an hour to train once.
-    base : str, optional
+    base, download : str, optional, and bool
         The language model, as `load_model` takes it; by default SmolLM2-135M-Instruct.
 
     Raises
@@ -297,7 +298,7 @@ def card(
         # only here are torch and transformers needed, which an install without extras lacks
         from loratheory.evaluate.report_card import Exam, known_marks, own_marks
 
-        exam = Exam(all_pairs=all_pairs, base=base)
+        exam = Exam(all_pairs=all_pairs, base=base, download=download)
         name = exam.model.name
         marks = [*known_marks(exam, progress), *own_marks(rule, exam, progress)]
     return Card(rule.name, rule.form, obeyed, memories, name, marks)

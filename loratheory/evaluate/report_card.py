@@ -139,12 +139,13 @@ class Exam:
 
     seed: int = 200
     all_pairs: bool = False
-    base: str | None = None  # as `load_model` takes it
+    base: str | None = None  # as `load_model` takes it, as is the next
+    download: bool = False
 
     @cached_property
     def model(self) -> Model:
         """The base in bfloat16."""
-        return load_model(self.base, device="cpu", dtype="bfloat16")
+        return load_model(self.base, dtype="bfloat16", download=self.download)
 
     @cached_property
     def tasks(self) -> Collection:

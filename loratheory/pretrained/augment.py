@@ -180,7 +180,7 @@ def _parse(where: str, value: Any) -> Kind:
     return Kind(**value)
 
 
-def write_examples(folder: Path, made: Augmentation, base: str, *, overwrite: bool = False) -> Path:
+def write_examples(folder: Path, made: Augmentation, base: str, *, force: bool = False) -> Path:
     """Write ``train.jsonl`` and ``test.jsonl``, rows of `prompt` and `completion`, and a card.
 
     TRL reads the rows as they are; ``dataset_info.json`` tells LLaMA-Factory their columns.
@@ -193,7 +193,7 @@ def write_examples(folder: Path, made: Augmentation, base: str, *, overwrite: bo
         The training examples and what is held out.
     base : str
         The name of the model that was asked.
-    overwrite : bool
+    force : bool
         Whether a folder that holds nothing but such files may be replaced.
 
     Returns
@@ -216,7 +216,7 @@ def write_examples(folder: Path, made: Augmentation, base: str, *, overwrite: bo
     info = {name: {"file_name": f"{name}.jsonl", "columns": columns} for name in sets}
     more = {"dataset_info.json": json.dumps(info, indent=1) + "\n"}
     body = ABOUT.format(base=base)
-    return write_folder(folder, TITLE, sets, body, more=more, terms="", overwrite=overwrite)
+    return write_folder(folder, TITLE, sets, body, more=more, terms="", force=force)
 
 
 def read_rows(file: Path, *, answered: bool = True, chat: bool = False) -> dict[str, str]:

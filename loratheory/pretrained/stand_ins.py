@@ -28,7 +28,14 @@ from loratheory.pretrained.metrics import (
     spell,
 )
 from loratheory.pretrained.models import Model, failure, read_json
-from loratheory.pretrained.train import Examples, StandIn, Training, fit_rate, train_once
+from loratheory.pretrained.train import (
+    Examples,
+    StandIn,
+    Training,
+    find_targets,
+    fit_rate,
+    train_once,
+)
 from loratheory.store import content_hash
 from loratheory.theorems.composition.promise_law import probability_of_less
 
@@ -481,8 +488,8 @@ def train_for_composition(
     Raises
     ------
     ModelError
-        If the plan fails `Plan.check`, the model lacks some of the `layers`, or `steps` or `rank`
-        is below 1.
+        If the plan fails `Plan.check`, the model lacks some of the `layers`, `steps` or `rank` is
+        below 1, or `rank` above that of every update.
     """
     plan.check(stand_ins, held_out)
     rate = fit_rate(model) if rate is None else rate
@@ -494,6 +501,7 @@ def train_for_composition(
     if layers and not 0 <= layers[0] < layers[1] <= depth:
         fact = f"layers {layers[0]} to {layers[1] - 1} are not all there"
         raise failure(model, fact, f"name some of the layers 0 to {depth - 1}")
+    find_targets(model, how)
     unseen, active = dict[int, Adapter](), list[StandIn]()
     train = partial(train_once, model, tick=tick)
     for number in range((stand_ins or 0) + held_out):

@@ -214,9 +214,10 @@ class Trained:
 def find_targets(model: Model, how: Training) -> list[str]:
     """Return the linear maps to train, in the network's order, each once, the output head never.
 
-    Raises `ModelError` if there is none in these layers and with these endings.
+    Raises `ModelError` if there is none in these layers and with these endings, or if no update has
+    the rank of the training.
     """
-    head, chosen = output_head(model), dict[int, str]()
+    head, chosen, width = output_head(model), dict[int, str](), 0
     first, after = how.layers or (-1, math.inf)
     for name, place in maps(model).items():
         number = layer_of(name)
@@ -228,10 +229,14 @@ def find_targets(model: Model, how: Training) -> list[str]:
         if inside and ends and plain and place.module is not head:
             # A module with two names is trained once.
             chosen.setdefault(id(place.module), name)
+            width = max(width, min(place.shape))
     if not chosen:
         endings = ", ".join(how.targets) or "anything"
         fact = f"no linear map ends in {endings} in layers {how.layers}"
         raise failure(model, fact, "choose among the names in maps(model)")
+    if how.rank > width:
+        fact = f"no update has rank {how.rank}: the largest possible rank of one is {width}"
+        raise failure(model, fact, f"give rank {width} or less")
     return list(chosen.values())
 
 

@@ -695,13 +695,13 @@ def export(
     *,
     style: str = "cloze",
     about: str = "",
-    overwrite: bool = False,
+    force: bool = False,
 ) -> Path:
     """Write a folder with ``NAME.jsonl`` for each set, and ``README.md``, and return it.
 
     A row has prompt and answer in words, and as tokens. ``load_dataset(FOLDER)`` of `datasets` has
     the sets as splits; `about` is added to the README. The folder appears complete or not at all.
-    Raises `ImpossibleError` if the folder exists without `overwrite`, or for a style that is
+    Raises `ImpossibleError` if the folder exists without `force`, or for a style that is
     neither "cloze" nor "question".
     """
     wordings = read_wordings("two_hop")
@@ -722,4 +722,4 @@ def export(
             length = int((tokens != PAD).sum())
             row |= {"tokens": tokens[:length].tolist(), "targets": targets[:length].tolist()}
             rows[name].append({**row, "asked": asked})
-    return write_folder(folder, "Two-hop questions", rows, about, overwrite=overwrite)
+    return write_folder(folder, "Two-hop questions", rows, about, force=force)

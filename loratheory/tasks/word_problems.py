@@ -625,7 +625,7 @@ def _choose_pairs(
 
 
 def export(
-    folder: Path, sets: dict[str, Problems], *, about: str = "", overwrite: bool = False
+    folder: Path, sets: dict[str, Problems], *, about: str = "", force: bool = False
 ) -> Path:
     """Write a folder with ``NAME.jsonl`` for each set, and ``README.md``, and return it.
 
@@ -646,7 +646,7 @@ def export(
             about_it = {"template": ", ".join(template), "steps": len(template)}
             rows[name].append({**text, **about_it, "distractors": distractors})
     body = "\n".join([about.strip(), "", *table, "", read_wordings("word_problems")["card"]])
-    return write_folder(folder, "Word problems", rows, body, overwrite=overwrite)
+    return write_folder(folder, "Word problems", rows, body, force=force)
 
 
 def _tokens(problems: Problems) -> list[dict[str, Any]]:

@@ -58,5 +58,5 @@ def test_data_are_overwritten_only_when_told(made):
     code, out, err = made("word-problems", "out", "--seed", 1)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert Path("out/train.jsonl").read_bytes() == before
-    assert made("word-problems", "out", "--seed", 1, "--overwrite")[0] == 0
+    assert made("word-problems", "out", "--seed", 1, "--force")[0] == 0
     assert Path("out/train.jsonl").read_bytes() != before

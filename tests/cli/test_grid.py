@@ -1,6 +1,7 @@
 """Every command: help with an example, the JSON that its help promises, a rejection in one line."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -78,7 +79,7 @@ REFUSED = {
     "merge one two -o out --method regmean": "needs moments",
     "merge one two -o out --method regmean --moments rows.jsonl": "1 files of prompts for 2",
     "merge one two -o out --dtype=": "choose one of float16",
-    "merge one two -o out --json out": "--json out is the folder to write",
+    "merge one two -o out --json out": "--json out is also what -o names",
     "merge one two -o rows.jsonl": "rows.jsonl exists: choose another place, or add --force",
     "merge one two -o one --force": "one is an input, or in the folder of one",
     "merge one two -o no/x": "there is no folder no",
@@ -113,10 +114,12 @@ REFUSED = {
     "data word-problems -o d --skills add,sing": "'sing'; choose one of add,",
     "data word-problems -o d --split luck": "choose one of pair, template,",
     "data word-problems -o d --pair add,rate": "--pair add,rate goes with --split pair",
-    "data word-problems -o taken --overwrite": "taken holds not only data, but",
+    "data word-problems -o taken --force": "taken holds not only data, but",
     "data two-hop -o d --split 1": "--split 1 leaves no question for testing",
     "data two-hop -o no/where": "no/where cannot be made",
     "data two-hop -o d --json no/x.json": "there is no folder no",
+    "data two-hop -o d --json d": "--json d is also what -o names",
+    "check one --facts strange.json": "no adapter goes by the name 'three'",
 }
 
 
@@ -125,6 +128,7 @@ def test_wrong_input_ends_in_one_line_and_nothing_is_written(line, run, tmp_path
     for name in ("one", "two"):
         folder(tmp_path / name)
     files = {"empty": "\n", "taken/mine.txt": "mine", "odd.jsonl": "3\n", "no.jsonl": "{}\n"}
+    files["strange.json"] = '{"three": {"a": "b"}}'
     for name, text in {**files, "rows.jsonl": '{"prompt": "red"}\n'}.items():
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text(text)
@@ -134,6 +138,13 @@ def test_wrong_input_ends_in_one_line_and_nothing_is_written(line, run, tmp_path
     assert REFUSED[line] in " ".join(err.split())
     assert err.count("\n") == 1
     assert sorted(Path().rglob("*")) == before
+
+
+def test_an_encoding_without_greek_gets_escapes_and_no_traceback():
+    command = [sys.executable, "-m", "loratheory.cli", "theorems", "rank-floor"]
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
+    assert r"\u03a3" in done.stdout
 
 
 def test_the_package_loads_nothing_heavy_before_it_is_needed():

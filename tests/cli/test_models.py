@@ -260,7 +260,7 @@ def test_augment_writes_examples_and_says_which_subjects_have_none(given, on, ru
     assert [one["prompt"] for one in told["examples"]] == ["Three blue one"]
     assert [*told["rejected"]] == ["green"]
     assert run("augment", *words, "--model", given / "base")[0] == 2
-    on("augment", *words, "--overwrite")
+    on("augment", *words, "--force")
 
 
 @pytest.mark.slow

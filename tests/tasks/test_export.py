@@ -36,7 +36,7 @@ def test_a_folder_holds_its_sets_and_a_card_that_loaders_read(tmp_path):
         "configs:\n- config_name: default\n  data_files:\n  - split: a\n    path: a.jsonl\n"
         "  - split: b\n    path: b.jsonl\n---\n\n# Sums\n\nBody.\n"
     )
-    assert sorted(held(made(folder, {"a": [{}]}, overwrite=True))) == ["README.md", "a.jsonl"]
+    assert sorted(held(made(folder, {"a": [{}]}, force=True))) == ["README.md", "a.jsonl"]
     with pytest.raises(ImpossibleError):
         made(folder)
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
@@ -52,11 +52,11 @@ def test_what_is_not_data_is_never_replaced(tmp_path, strange):
     else:
         (folder / strange).write_text("years of work")
     with pytest.raises(ImpossibleError, match=strange):
-        made(folder, overwrite=True)
+        made(folder, force=True)
     assert (folder / strange).exists()
     (tmp_path / "file").write_text("mine")
     with pytest.raises(ImpossibleError, match="file"):
-        made(tmp_path / "file", overwrite=True)
+        made(tmp_path / "file", force=True)
     assert (tmp_path / "file").read_text() == "mine"
 
 
@@ -64,7 +64,7 @@ def test_what_is_not_data_is_never_replaced(tmp_path, strange):
 def test_a_failure_leaves_all_as_it_was(tmp_path, there):
     before = held(made(tmp_path / "out")) if there else {}
     with pytest.raises(UnicodeEncodeError):
-        made(tmp_path / "out", more={"b.md": "\udcff"}, overwrite=True)
+        made(tmp_path / "out", more={"b.md": "\udcff"}, force=True)
     assert [p.name for p in tmp_path.iterdir()] == ["out"] * there
     assert not there or held(tmp_path / "out") == before
 
@@ -73,9 +73,9 @@ def test_a_bad_place_is_refused_before_any_work(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("nowhere/out", ".", "..", "a/.."):
         with pytest.raises(ImpossibleError):
-            check_writable(type(tmp_path)(name), overwrite=True)
+            check_writable(type(tmp_path)(name), force=True)
     check_writable(tmp_path / "new")
     assert [*tmp_path.iterdir()] == []
     (tmp_path / "notes.md").write_text("a file")
     with pytest.raises(ImpossibleError, match="is a file, which is not replaced; name a folder"):
-        check_writable(tmp_path / "notes.md", overwrite=True)
+        check_writable(tmp_path / "notes.md", force=True)

@@ -71,8 +71,7 @@ def evaluate(
     method = rule_named(rule)
     with out.stages(unit="step", desc="evaluate") as begin:
         asked = model or all_pairs or base is not None
-        how: Any = {"all_pairs": all_pairs, "base": base, "download": download}
-        report = card(method, begin, model=asked, **how)
+        report = card(method, begin, model=asked, all_pairs=all_pairs, base=base, download=download)
     if out.deliver(json, report):
         _report(report)
 

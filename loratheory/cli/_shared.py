@@ -145,7 +145,7 @@ def spread_groups(command: Callable[..., None]) -> Callable[..., None]:
 def _protect_inputs(given: Mapping[str, Any]) -> None:
     """Exit if an output would replace an input, a file that is read in one, or the other output."""
     output, json = map(given.get, OUTPUTS)
-    if output and json and json.absolute() == output.absolute():
+    if output and json and json.resolve() == output.resolve():
         refuse(f"--json {json} is also what -o names: name a file elsewhere")
     inputs = list[Path]()
     for name, value in given.items():
@@ -295,9 +295,10 @@ def deliver(json_file: Path | None, value: Any) -> bool:
     """Write the JSON that was asked for; return whether to show a table as well."""
     if json_file is None:
         return True
-    text = json.dumps(to_json(value), indent=2, ensure_ascii=False) + "\n"
-    # standard output then holds the JSON and nothing else
-    if str(json_file) == "-":
+    # Standard output then holds the JSON and nothing else, in ASCII: its encoding may lack signs.
+    pipe = str(json_file) == "-"
+    text = json.dumps(to_json(value), indent=2, ensure_ascii=pipe) + "\n"
+    if pipe:
         typer.echo(text, nl=False)
         return False
     write_whole(json_file, text)

@@ -23,7 +23,6 @@ FIRST = "Train and measure the first token of each answer only, which is a littl
 OUTPUT = "Folder to write. Required for training."
 EXAMPLE = "Write an example plan to this file, to be edited. `-` is standard output."
 DRAFT = "Write PLAN with the two-hop templates made from its `bridge` to this file, to be edited."
-FORCE = "Replace an existing adapter or plan."
 # What the progress bar expects: steps of an ordinary training, and those that measuring is worth.
 USUAL_STEPS, MEASURING = 40, 12
 SHARED = """
@@ -52,7 +51,7 @@ def train(
     first_token: Annotated[bool, Option("--first-token", help=FIRST)] = False,
     seed: out.Seed = 0,
     base: out.Base,
-    force: Annotated[bool, Option("--force", help=FORCE)] = False,
+    force: out.Force = False,
     json: out.Json = None,
 ) -> None:
     """Train an adapter that composes with adapters of other authors in two-hop questions.

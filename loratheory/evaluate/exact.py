@@ -280,8 +280,10 @@ def card(
         training of the adapters the first time.
     all_pairs : bool
         Whether to evaluate all pairs of twelve adapters there, half an hour to train once.
-    base, download : str, optional, and bool
+    base : str, optional
         The language model, as `load_model` takes it; by default SmolLM2-135M-Instruct.
+    download : bool
+        Whether `base` may be fetched from the hub.
 
     Raises
     ------

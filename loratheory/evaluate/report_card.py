@@ -139,7 +139,7 @@ class Exam:
 
     seed: int = 200
     all_pairs: bool = False
-    base: str | None = None  # as `load_model` takes it, as is the next
+    base: str | None = None  # this and the next as `load_model` takes them
     download: bool = False
 
     @cached_property

@@ -119,7 +119,7 @@ REFUSED = {
     "data two-hop -o no/where": "no/where cannot be made",
     "data two-hop -o d --json no/x.json": "there is no folder no",
     "data two-hop -o d --json d": "--json d is also what -o names",
-    "check one --facts strange.json": "no adapter goes by the name 'three'",
+    "check one --facts strange.json --model /no/such": "no adapter goes by the name 'three'",
 }
 
 

@@ -77,6 +77,8 @@ def test_advice_is_written_and_run(given, on, run):
     assert [one["method"] for one in result["tried"]] == ["mean", "prompt-level gating"]
     # Three prompts are too few for advice; a method that is named alone is written nevertheless.
     assert result["verdict"]["best"] == ""
+    words = ("--methods", "mean,sum", "-o", "best", "--model", given / "base", "--json", "-")
+    assert "best was not written: to write" in run("advise", *pair, *prompts, *words)[2]
     assert not Path("best").exists()
     result = on("advise", *pair, *prompts, "--methods", "prompt-level gating", "-o", "best")
     card = json.loads(Path("best", "route.json").read_text())

@@ -132,3 +132,7 @@ def test_the_list_of_methods_has_every_method_and_its_laws(run):
     assert code == 0
     assert {row["method"] for row in table["laws"]} == names
     assert all(name in out for name in names)
+    # words stand below the beginning of their heading
+    head, _, first = out.splitlines()[1:4]
+    assert head.index("formula") == first.index("sum_j D_j")
+    assert "scale: f(aX; w) = a f(X; w) for every number a, one for all adapters." in out

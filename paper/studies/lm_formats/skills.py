@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
+from math import nan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +33,7 @@ STEPS: Mapping[str, Step] = {
 }
 SKILLS, STAND_INS = ("addition", "subtraction"), ("doubling", "losing all but one")
 COUNT, TRAINING_STEPS = 160, 150
+HALF = "stand-ins at half of the steps"
 TOGETHER = "one adapter of both skills"
 NAMES = {"hop 1 alone": "addition alone", "hop 2 alone": "subtraction alone"}
 
@@ -51,9 +54,9 @@ def cell(config: Config) -> list[Row]:
         The config; the ``rule``; shares of whole answers to problems that need both skills, in
         either order (``both``), one skill (``first``, ``second``), with names, things and numbers
         drawn anew; the same when the text may go on after the digit (``both_open`` and so on); the
-        share of the most frequent answer to problems of both (``constant``).
+        share of the most frequent answer to problems of both (``constant``). With stand-ins at half
+        of the steps, further rows: an adapter and a stand-in on problems of both their skills.
     """
-    from loratheory.pretrained.generate import measure_answers
     from paper.studies._shared.language import coefficients, depth
     from paper.studies.lm_strangers.pairs import uses
 
@@ -63,7 +66,8 @@ def cell(config: Config) -> list[Row]:
         adapters = [_train_on_both(model, config)]
         act_by_rule = {TOGETHER: coefficients(1.0)}
     else:
-        adapters = [_train(model, skill, config) for skill in SKILLS]
+        others = {} if config.method == "standard" else _train_stand_ins(model, config)
+        adapters = [_train(model, skill, others, config) for skill in SKILLS]
     both = _both_orders(SKILLS, config.seed, 9)
     questions = {
         "both": both,
@@ -72,16 +76,30 @@ def cell(config: Config) -> list[Row]:
     }
     answers = [answer for _, answer in both]
     constant = max(map(answers.count, answers)) / len(answers)
+    own: Row = {"seed": config.seed, "base": model.name.split()[0], "method": config.method}
     rows = list[Row]()
     for rule, act in act_by_rule.items():
-        row: Row = {"seed": config.seed, "base": model.name.split()[0], "method": config.method}
-        row |= {"rule": NAMES.get(rule, rule), "constant": constant}
         with act(model, adapters):
-            for name, pairs in questions.items():
-                row[name] = measure_answers(model, name, pairs).part
-                row[f"{name}_open"] = measure_answers(model, name, pairs, ended=False).part
-        rows.append(row)
+            shares = _measure(model, questions)
+        rows.append({**own, "rule": NAMES.get(rule, rule), "constant": constant, **shares})
+    if config.method == HALF:
+        for (skill, adapter), other in product(zip(SKILLS, adapters, strict=True), others):
+            with coefficients(1.0)(model, [adapter, others[other]]):
+                shares = _measure(model, {"both": _both_orders((skill, other), config.seed, 9)})
+            blank = dict.fromkeys(rows[0], nan)
+            rows.append({**blank, **own, "rule": f"{skill} with {other}", **shares})
     return rows
+
+
+def _measure(model: "Model", questions: Mapping[str, Items]) -> Row:
+    """Return the shares of answers that are right, and of those that are if the text may go on."""
+    from loratheory.pretrained.generate import measure_answers
+
+    shares = Row()
+    for name, pairs in questions.items():
+        shares[name] = measure_answers(model, name, pairs).part
+        shares[f"{name}_open"] = measure_answers(model, name, pairs, ended=False).part
+    return shares
 
 
 def problems(chosen: Sequence[str], seed: int, stream: int) -> Items:
@@ -105,23 +123,35 @@ def problems(chosen: Sequence[str], seed: int, stream: int) -> Items:
     return found
 
 
-def _train(model: "Model", skill: str, config: Config) -> "Adapter":
-    """Return the adapter of a skill; with stand-ins, two of other skills are active in turn.
+def _train_stand_ins(model: "Model", config: Config) -> dict[str, "Adapter"]:
+    """Return adapters of other skills, by skill."""
+    from loratheory.pretrained.train import train_once
 
-    While a stand-in acts, problems of both its skill and the author's are shown.
+    brief = replace(_settings(model), steps=TRAINING_STEPS // 2)
+    own = {other: problems((other,), config.seed, 1) for other in STAND_INS}
+    seed = (config.seed, 61)
+    return {name: train_once(model, own[name], seed=seed, training=brief) for name in STAND_INS}
+
+
+def _train(
+    model: "Model", skill: str, others: Mapping[str, "Adapter"], config: Config
+) -> "Adapter":
+    """Return the adapter of a skill; the others are active in turn.
+
+    While one acts, problems of both its skill and the author's are shown.
     """
     from loratheory.pretrained.train import StandIn, train_once
 
-    how = _settings(model)
-    stand_ins = list[StandIn]()
-    if config.method == "stand-ins":
-        for other in STAND_INS:
-            own = problems((other,), config.seed, 1)
-            brief = replace(how, steps=TRAINING_STEPS // 2)
-            made_up = train_once(model, own, seed=(config.seed, 61), training=brief)
-            shown = [*_both_orders((skill, other), config.seed, 2), *own]
-            stand_ins.append(StandIn(made_up, shown))
+    how, stand_ins = _settings(model), list[StandIn]()
     examples = [*problems((skill,), config.seed, 3), *problems((skill,), config.seed, 4)]
+    for other, made_up in others.items():
+        own = problems((other,), config.seed, 1)
+        stand_ins.append(StandIn(made_up, [*_both_orders((skill, other), config.seed, 2), *own]))
+    if config.method == HALF:
+        # At every second step the one that acts was not trained and changes nothing.
+        silent = train_once(model, examples, seed=(0,), training=replace(how, rate=0.0, steps=1))
+        stand_ins = [one for acts in stand_ins for one in (acts, StandIn(silent, ()))]
+        how = replace(how, steps=2 * TRAINING_STEPS)
     return train_once(model, examples, seed=(config.seed, 62), training=how, stand_ins=stand_ins)
 
 

@@ -125,6 +125,12 @@ STUDY = study(
         quick=FRESH,
     ),
     _part("merges", *_both(pair=EASIEST, method=[LONG]), quick="standard", act=measure_merges),
+    _part(
+        "level_sets",
+        *_both(level=SAME_SETTINGS[1:4], seed=[401], method=[FRESH]),
+        *_both(level=SAME_SETTINGS[1:3], seed=[401], method=[LONG]),
+        quick=FRESH,
+    ),
     _part("merges_fresh", *_both(pair=PAIRS, method=[FRESH]), quick=FRESH, act=measure_merges),
     minutes=(10, 1300),
 )

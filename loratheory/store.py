@@ -82,7 +82,8 @@ def write_whole(path: Path, data: str | bytes) -> None:
     content = data.encode() if isinstance(data, str) else data
     if path.exists() and not path.is_file():
         # A device such as /dev/null is written to; a file in its place would break the system.
-        path.write_bytes(content)
+        with _naming(path):
+            path.write_bytes(content)
         return
     with draft(path) as temporary:
         temporary.write_bytes(content)

@@ -103,23 +103,24 @@ def test_the_ranges_over_the_pairs_are_in_the_stored_tables():
     assert text.format(*ends) in " ".join(README.split())
 
 
-# A row's parts on both bases, if it was measured there, its training and its level.
+ALONE = ("rivals", "gemma_partners")
+# A row's parts on both bases, its training and its level.
 WAYS = {
-    "fresh stand-ins | fresh stand-ins": ("fresh", "twice_the_rate", FRESH, "S0"),
+    "fresh stand-ins | fresh stand-ins": ("fresh", "rule_by_depth", FRESH, "S0"),
     "fresh stand-ins | PEFT": ("fresh", "gemma_levels", FRESH, "S4, other trainer"),
-    "standard training | fresh": ("rivals", "one_side", HOP_2, "S0"),
-    "fresh stand-ins | standard training of": ("rivals", "", "fresh stand-ins, late layers", "S0"),
-    "fresh stand-ins | standard training |": ("rivals", "", "fresh stand-ins, hop 1", "S0"),
-    "standard training | standard": ("rivals", "gemma_levels", STANDARD, "S0"),
+    "standard training | fresh": ("rivals", "hop_2_alone", HOP_2, "S0"),
+    "fresh stand-ins | standard training of": (*ALONE, "fresh stand-ins, late layers", "S0"),
+    "fresh stand-ins | standard training |": (*ALONE, "fresh stand-ins, hop 1", "S0"),
+    "standard training | standard": ("rivals", "matched", STANDARD, "S0"),
 }
 ROWS = ("nothing", "half", "prompt", "answers", "rank", "relations", "all of these", "these four")
 APART = dict(zip(ROWS, ("S0", "S1", "S2", "S3", "S4", "S5", "S6", "S2 to S5"), strict=True))
 
 
 def of(part, base, method, level, column="two_hop"):
-    """Return an accuracy of the first pair, or a dash where it was not measured."""
+    """Return an accuracy of the first pair."""
     where = f"{column}; method={method}; pair=birth, mascot; {base}"
-    return shown(f"{part}: {where}", level=level) if part else "–"
+    return shown(f"{part}: {where}", level=level)
 
 
 def test_who_has_to_train_how_is_in_the_stored_tables():
@@ -140,7 +141,7 @@ def test_who_has_to_train_how_is_in_the_stored_tables():
 def test_the_promise_was_too_careful_as_often_as_the_pages_say():
     """Every author with fresh stand-ins whose partner has them, too."""
     names = ("fresh", "twice_the_rate", "gemma_levels", "rule_by_depth", "fact_sets", "sizes")
-    names += ("invented_bridges", "other_pairs", "second_sets", "one_difference")
+    names += ("invented_bridges", "other_pairs", "second_sets", "one_difference", "level_sets")
     rows = pd.concat(read_table(f"lm_strangers/{name}").assign(part=name) for name in names)
     rows = rows[(rows["rule"] == "sum") & (rows["method"] == "fresh stand-ins")]
     rows = rows[rows["level"] != "S4, other trainer"]
@@ -152,10 +153,16 @@ def test_the_promise_was_too_careful_as_often_as_the_pages_say():
     paper = (ROOT / "paper/main.tex").read_text(encoding="utf-8")
     hop_1 = gaps[missing][:, 0]
     assert rf"\computed{{{(hop_1 < 0).sum()}}} of \computed{{{len(hop_1)}}} conditions" in paper
-    assert (gaps.size, *worse, round(100 * gaps.mean())) == (172, 12, 9, 35)
+    assert (gaps.size, *worse, round(100 * gaps.mean())) == (184, 14, 11, 35)
+    low = means[["promise_1", "promise_2"]].to_numpy() < 0.7
+    good = low & (means[["two_hop"]].to_numpy() >= 0.8)
+    said = f"{low.sum()} answered less than 70% with the held-out stand-in, and {good.sum()} of"
+    assert f"{said} these 80% or more" in " ".join(TRAIN.split())
+    said = f"In {(hop_1 < 0).sum()} of the {len(hop_1)} conditions with missing bridges"
+    assert said in " ".join(TRAIN.split())
     for text in (TRAIN, (ROOT / "paper/studies/lm_strangers/results.md").read_text()):
         words = " ".join(text.split())
-        assert re.search(r"[Oo]f (the )?172 adapters .* twelve d(o|id).{0,70} nine of them", words)
+        assert re.search(r"[Oo]f (the )?184 adapters .* fourteen d(o|id).{0,70} eleven of", words)
         assert re.search(r"average (they answer|did) 35 points (more|better)", words)
     hopeful = [f"gemma_levels: {column}; method={FRESH}" for column in ("promise_1", "two_hop")]
     words = "measured {} with the held-out stand-in, and the real sum answered {}"
@@ -250,6 +257,16 @@ def test_what_invented_bridges_leave_is_in_the_stored_table():
     assert f"fresh stand-ins answer {one} and {two}" in " ".join(README.split())
     assert f"answer {one} (SmolLM2) and {two} (gemma)" in " ".join(PAGES["index"].split())
     assert f"answers {one} on SmolLM2-135M and {two} on gemma" in " ".join(TRAIN.split())
+
+
+def test_what_a_second_fact_set_of_three_levels_gives_is_in_the_stored_table():
+    found = []
+    for level, base in product(("S1", "S2", "S3"), (ON_SMALL, ON_GEMMA)):
+        found.append(shown(f"level_sets: two_hop; method={FRESH}; {base}", level=level))
+    text = "half of the bridges leave {} and {}, other templates {} and {}, other answers {} and {}"
+    assert text.format(*found) in " ".join(TRAIN.split())
+    text = "On a second fact set half of the countries leave {} and {}".format(*found)
+    assert text in " ".join(README.split())
 
 
 def test_what_a_second_fact_set_gives_is_in_the_stored_table():

@@ -700,11 +700,12 @@ def check_options(name: str, space: str, given: Mapping[str, Any]) -> Method:
         if value in given and not accepts(given[value]):
             _refuse(f"{value} is {given[value]}: {remedy}")
     for unused in sorted(given.keys() - method.options - {"rng", "coefficient"}):
-        takes = ", ".join(sorted(method.options)) or "no options"
+        takes = ", ".join(sorted(method.options - {"rng"})) or "no options"
         instead = ", or add with weights by cat" if unused == "weights" else ""
         _refuse(f"{name} takes no {unused}: leave it out{instead} (it takes {takes})")
-    for missing in sorted(method.needs(space) - given.keys()):
-        _refuse(f"{name} in space {space!r} needs {missing}: give {_ADVICE[missing]}")
+    if missing := sorted(method.needs(space) - given.keys()):
+        advice = ", and ".join(map(_ADVICE.__getitem__, missing))
+        _refuse(f"{name} in space {space!r} needs {' and '.join(missing)}: give {advice}")
     return method
 
 

@@ -291,7 +291,8 @@ def _check_effect(file: Path, values: dict[str, Any]) -> None:
     """Refuse everything whose effect is not base + scale · up · down."""
     kind = values.get("peft_type")
     if kind != "LORA":
-        raise refusal(file, f'peft_type is {shown(kind)}, and only "LORA" is read', FOLD)
+        remedy = FOLD if kind else RESTORE
+        raise refusal(file, f'peft_type is {shown(kind)}, and only "LORA" is read', remedy)
     for key in (*REFUSED, "bias"):
         value = values.get(key)
         # An empty object switches some of these on in PEFT.
@@ -643,8 +644,8 @@ def write_adapter(
     if dtype is None:
         dtype = "float32" if adapter.info.dtype == "float64" else adapter.info.dtype
     if dtype not in DTYPES:
-        key = "dtype"
-        raise refusal(key, f"is {shown(dtype)}", f"choose one of {', '.join(DTYPES)}")
+        fact = f"the dtype to write (--dtype) is {shown(dtype)}"
+        raise refusal(adapter.info.name, fact, f"choose one of {', '.join(DTYPES)}")
     if not len(adapter):
         raise refusal(adapter.info.name, "has no module", "there is nothing to write")
     target = Path(os.path.realpath(place))

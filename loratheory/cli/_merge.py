@@ -248,6 +248,7 @@ def _list_methods(json: Path | None) -> None:
     rows, entries = laws(), []
     for method in MERGE_METHODS.values():
         entry = {key: getattr(method, key) for key in KEYS}
+        entry["required"] = method.needs("full")  # in the space that `merge` takes by default
         entries.append(entry | {key: sorted(entry[key]) for key in TAKEN})
     if not out.deliver(json, {"methods": entries, "laws": rows}):
         return

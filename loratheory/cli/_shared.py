@@ -55,7 +55,7 @@ Subfolder = Annotated[
     str, Option(help="Subfolder that holds the adapter, inside each folder or id.")
 ]
 Output = Annotated[Path, Option("-o", "--output", metavar="FOLDER", help="Folder to write.")]
-Force = Annotated[bool, Option("--force", help="Replace what is there.")]
+Force = Annotated[bool, Option("--force", help="Replace the adapter, plan or data there.")]
 AnyBase = Annotated[bool, Option("--any-base", help="Allow adapters of different base models.")]
 Seed = Annotated[int, Option(min=0, help="Seed of all random draws.")]
 MODEL = "A folder or Hugging Face id. Default: SmolLM2-135M-Instruct."
@@ -67,7 +67,7 @@ Download = Annotated[
 Device = Annotated[str, Option(help="Device that computes: cpu, cuda, cuda:1, … or auto.")]
 OUTPUTS = ("output", "json")  # parameters that name what is written
 # Files that commands read in folders.
-READ = ("adapter_config.json", "adapter_model.safetensors", "adapter_card.json", "route.json")
+READ = ("adapter_config.json", "adapter_card.json", "route.json", "config.json", "tokenizer.json")
 # The packages that a plain install lacks, by the extra that brings them, the smallest first.
 EXTRAS = {
     "notebooks": ("matplotlib",),
@@ -129,11 +129,11 @@ def spread_groups(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def _run(**given: Any) -> None:
+        _protect_inputs(given)
         for name, group in groups.items():
             # what Typer parsed option by option becomes one object
             keys = inspect.signature(group).parameters
             given[name] = group(*map(given.pop, keys))
-        _protect_inputs(given)
         command(**given)
 
     # keywords alone, so that options with a default may come before those without
@@ -145,13 +145,19 @@ def spread_groups(command: Callable[..., None]) -> Callable[..., None]:
 def _protect_inputs(given: Mapping[str, Any]) -> None:
     """Exit if an output would replace an input, a file that is read in one, or the other output."""
     output, json = map(given.get, OUTPUTS)
-    if output and json and json.resolve() == output.resolve():
-        refuse(f"--json {json} is also what -o names: name a file elsewhere")
+    if output and json:
+        place = json.resolve()
+        if output.resolve() in (place, *(place.parents if str(json) != "-" else ())):
+            refuse(f"--json {json} is what -o names, or in it: name a file elsewhere")
     inputs = list[Path]()
     for name, value in given.items():
         if name not in OUTPUTS:
             values = value if isinstance(value, list) else [value]
-            inputs += [one.resolve() for one in values if isinstance(one, Path)]
+            for one in values:
+                if isinstance(one, str) and ":" in one:  # a function, as MODULE:NAME
+                    one = Path(one.partition(":")[0].replace(".", "/") + ".py")
+                if isinstance(one, Path) or (isinstance(one, str) and name in ("model", "base")):
+                    inputs.append(Path(one).resolve())
     for name in OUTPUTS:
         output = given.get(name)
         if isinstance(output, Path) and str(output) != "-" and output.exists():
@@ -243,7 +249,7 @@ def show(title: str, columns: Sequence[str] | Columns, rows: Iterable[Any]) -> N
                 values.append(column(row) if callable(column) else getattr(row, column))
         cells.append(list(map(_format, values)))
     # A pipe has no width, unless it is set: what reads it gets whole lines.
-    known = sys.stdout.isatty() or "COLUMNS" in os.environ
+    known = (sys.stdout and sys.stdout.isatty()) or "COLUMNS" in os.environ
     console = Console(width=None if known else 160, highlight=False)
     texts, least, most = list(zip(*cells, strict=True)), list[int](), list[int]()
     for text in texts:
@@ -295,10 +301,9 @@ def deliver(json_file: Path | None, value: Any) -> bool:
     """Write the JSON that was asked for; return whether to show a table as well."""
     if json_file is None:
         return True
-    # Standard output then holds the JSON and nothing else, in ASCII: its encoding may lack signs.
-    pipe = str(json_file) == "-"
-    text = json.dumps(to_json(value), indent=2, ensure_ascii=pipe) + "\n"
-    if pipe:
+    # In ASCII: the encoding of standard output may lack signs, and names of files may be no text.
+    text = json.dumps(to_json(value), indent=2) + "\n"
+    if str(json_file) == "-":
         typer.echo(text, nl=False)
         return False
     write_whole(json_file, text)

@@ -391,7 +391,7 @@ def judge(shares: Iterable[Share], stand_ins: int | None) -> str:
     if parts[TRAINED] - parts[HELD_OUT] > FAR and stand_ins:
         return f"{text}: it memorised its stand-ins. Train with fresh stand-ins, not {stand_ins}."
     if parts[TRAINED] - parts[HELD_OUT] > FAR:
-        return f"{text}: it relies on partners like its stand-ins. More steps may help."
+        return f"{text}: it relies on partners that train with stand-ins, too."
     if parts[TRAINED] < ENOUGH:
         return f"{text}: it has not learned to use its partner. More steps may help."
     return f"{text}: it uses what its partner says."

@@ -79,7 +79,9 @@ REFUSED = {
     "merge one two -o out --method regmean": "needs moments",
     "merge one two -o out --method regmean --moments rows.jsonl": "1 files of prompts for 2",
     "merge one two -o out --dtype=": "choose one of float16",
-    "merge one two -o out --json out": "--json out is also what -o names",
+    "merge one two -o out --json out": "--json out is what -o names, or in it",
+    "merge one two -o one --json one/new.json --force": "one/new.json is what -o names, or in it",
+    "merge one two -o out --method dare": "needs density and rank: give the share of entries",
     "merge one two -o rows.jsonl": "rows.jsonl exists: choose another place, or add --force",
     "merge one two -o one --force": "one is an input, or in the folder of one",
     "merge one two -o no/x": "there is no folder no",
@@ -118,9 +120,16 @@ REFUSED = {
     "data two-hop -o d --split 1": "--split 1 leaves no question for testing",
     "data two-hop -o no/where": "no/where cannot be made",
     "data two-hop -o d --json no/x.json": "there is no folder no",
-    "data two-hop -o d --json d": "--json d is also what -o names",
+    "data two-hop -o d --json d": "--json d is what -o names",
+    "advise one two --prompts rows.jsonl --json rows.jsonl": "rows.jsonl is an input",
+    "evaluate own:half --json own.py": "own.py is an input",
+    "evaluate my_rules:half --base one --json one/config.json": "one/config.json is an input",
     "check one --facts strange.json --model /no/such": "no adapter goes by the name 'three'",
 }
+
+
+def contents():
+    return {path: path.is_file() and path.read_bytes() for path in Path().rglob("*")}
 
 
 @pytest.mark.parametrize("line", REFUSED)
@@ -129,15 +138,16 @@ def test_wrong_input_ends_in_one_line_and_nothing_is_written(line, run, tmp_path
         folder(tmp_path / name)
     files = {"empty": "\n", "taken/mine.txt": "mine", "odd.jsonl": "3\n", "no.jsonl": "{}\n"}
     files["strange.json"] = '{"three": {"a": "b"}}'
+    files |= {"one/config.json": "{}", "own.py": "half = max"}
     for name, text in {**files, "rows.jsonl": '{"prompt": "red"}\n'}.items():
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text(text)
-    before = sorted(Path().rglob("*"))
+    before = contents()
     code, out, err = run(*line.split())
     assert (code, out) == (2, "")
     assert REFUSED[line] in " ".join(err.split())
     assert err.count("\n") == 1
-    assert sorted(Path().rglob("*")) == before
+    assert contents() == before
 
 
 def test_an_encoding_without_greek_gets_escapes_and_no_traceback():

@@ -10,6 +10,7 @@ from folders import folder
 
 from loratheory import theorems
 from loratheory.adapters import read_adapter
+from loratheory.cli._shared import show
 from loratheory.diagnosis import library_record
 
 SHAPES = {f"model.layers.{layer}.q_proj": (12, 10, 2) for layer in range(3)}
@@ -37,6 +38,30 @@ def test_a_narrow_table_has_every_number_whole(run, pair, width, monkeypatch):
     out = run("inspect", *pair)[1]
     assert wide <= set(out.split())
     assert max(len(line) for line in out.splitlines() if " changes " not in line) <= width
+
+
+def test_columns_share_the_width_that_is_left(monkeypatch, capsys):
+    """A column of long texts does not starve another that begins behind it."""
+    monkeypatch.setenv("COLUMNS", "60")
+    long, short = "word " * 40, "two " * 4
+    show("", ("a", "b", "c"), [("x", long.strip(), short.strip())])
+    assert short.strip() in capsys.readouterr().out
+
+
+def test_json_is_ascii_whatever_names_hold(run, pair):
+    """A folder's name may be no text at all."""
+    named = folder("m\u00e9\udcff", SHAPES)
+    assert run("inspect", pair[0], named, "--json", "i.json")[0] == 0
+    for text in (Path("i.json").read_text("ascii"), run("inspect", named, "--json", "-")[1]):
+        assert json.loads(text)[-1]["folder"] == str(named)
+        assert text.isascii()
+
+
+def test_an_adapter_that_names_no_base_is_merged_with_a_note(run, pair):
+    config = Path("one/adapter_config.json")
+    fields = json.loads(config.read_text())
+    config.write_text(json.dumps({**fields, "base_model_name_or_path": None}))
+    assert "one names no base model: that it fits" in run("merge", *pair, "-o", "out")[1]
 
 
 @pytest.mark.filterwarnings("always:no module")

@@ -167,7 +167,7 @@ def test_answers_of_which_the_first_token_says_too_little_are_named(plan, model)
     ("right", "stand_ins", "remedy"),
     [
         ((95, 76), None, None),
-        ((95, 74), None, "steps"),
+        ((95, 74), None, "stand-ins, too"),
         ((95, 74), 2, "fresh"),
         ((60, 50), None, "steps"),
         ((None, 27), 0, None),
@@ -181,7 +181,9 @@ def test_the_verdict_says_both_shares_and_what_to_do_where_they_are_far_apart(
         shares += [] if count is None else [Share.of(what, count, 100)]
     said = judge(shares, stand_ins)
     assert all(f"{share.right}%" in said for share in shares)
-    assert [word for word in ("steps", "fresh") if word in said] == ([remedy] if remedy else [])
+    assert [word for word in ("steps", "fresh", "stand-ins, too") if word in said] == (
+        [remedy] if remedy else []
+    )
 
 
 @pytest.mark.parametrize("name", ["births", "mascots"])
@@ -315,6 +317,11 @@ def test_lessons_are_read_beside_the_plan_and_descriptions_are_asked_of_the_adap
         "augmented": 2, "answers": "first tokens",
     }  # fmt: skip
     assert {low.width for low in found.adapter.values()} == {3}
+
+
+def test_a_rank_above_that_of_every_update_is_refused_before_a_stand_in_is_trained(plan, model):
+    with pytest.raises(ModelError, match="no update has rank 17"):
+        train_for_composition(model, plan(AFTER), rank=17, begin=pytest.fail)
 
 
 def test_fresh_stand_ins_are_about_the_partner_and_the_worst_of_the_held_out_ones_counts(

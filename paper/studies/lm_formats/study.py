@@ -19,9 +19,7 @@ STUDY = study(
         "skills",
         skills.cell,
         (skills.Config(seed=400),),
-        grid(
-            skills.Config, seed=[400], model=BASES, method=[*METHODS, skills.TOGETHER, skills.HALF]
-        ),
+        grid(skills.Config, seed=[400], model=BASES, method=[*METHODS, skills.TOGETHER]),
     ),
     minutes=(10, 120),
 )

@@ -194,7 +194,7 @@ def test_limits_of_other_relations_and_skills_are_those_of_the_tables():
     assert f"{text} and {{}} to {{}} (gemma).".format(*ends) in words
     skills = [
         ("both_open", "standard; rule=sum"),
-        ("both_open", "stand-ins; rule=sum"),
+        ("both", "stand-ins at half of the steps; rule=sum"),
         ("constant", "standard"),
         ("both", "one adapter of both skills"),
     ]
@@ -203,8 +203,8 @@ def test_limits_of_other_relations_and_skills_are_those_of_the_tables():
         for base in (ON_SMALL, ON_GEMMA):
             query = parse_query(f"lm_formats/skills: {column}; method={method}; {base}")
             found.append(percent(value(query).middle))
-    text = "do not combine: {}% and {}%, with two trained stand-ins of other skills {}% and {}% by "
-    text += "the first digit (a constant answer {}%, one adapter of both skills {}% and {}%;"
+    text = "hardly combine: {}% and {}%, with two trained stand-ins of other skills at half of the "
+    text += "steps {}% and {}% (a constant answer {}%, one adapter of both skills {}% and {}%;"
     assert text.format(*found[:5], *found[6:]) in words
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import itertools
 import math
 import re
 from dataclasses import replace
@@ -17,6 +18,7 @@ from paper.numbers import provenance, results, sections
 from paper.studies import FOLDER, NAMES, load
 from paper.studies._shared.configs import Small
 from paper.studies._shared.run import as_json, table_text
+from paper.studies.lm_formats import skills
 from paper.studies.word_problems.problems import MEASURED, Size
 from paper.style import drawing, file_bytes
 from paper.tables import read_table
@@ -146,3 +148,16 @@ def test_a_figure_is_drawn_from_the_stored_table_with_the_same_bytes_every_time(
     words, stored = re.compile(rb"<text[^>]*>(.*?)</text>"), FOLDER / study / "figure.svg"
     assert words.findall(stored.read_bytes()) == words.findall(first)
     assert figure.get_suptitle()
+
+
+def test_what_an_adapter_with_a_stand_in_solves_stands_next_to_the_best_constant_answers():
+    """In each order of the two skills, as the order is in the text."""
+    for skill, other in itertools.product(skills.SKILLS, skills.STAND_INS):
+        right = 0
+        for chosen in ((skill, other), (other, skill)):
+            answers = [answer for _, answer in skills.problems(chosen, 400, 9)]
+            right += max(map(answers.count, answers))
+        [row] = re.findall(
+            rf"\| {skill}, {other} \|.*\| (\d+)% \|", results("lm_formats")["skills"]
+        )
+        assert int(row) == int(100 * right / skills.COUNT + 0.5)

@@ -19,7 +19,9 @@ STUDY = study(
         "skills",
         skills.cell,
         (skills.Config(seed=400),),
-        grid(skills.Config, seed=[400], model=BASES, method=[*METHODS, skills.TOGETHER]),
+        grid(
+            skills.Config, seed=[400], model=BASES, method=[*METHODS, skills.TOGETHER, skills.HALF]
+        ),
     ),
     minutes=(10, 120),
 )

@@ -195,6 +195,7 @@ def test_limits_of_other_relations_and_skills_are_those_of_the_tables():
     skills = [
         ("both_open", "standard; rule=sum"),
         ("both", "stand-ins at half of the steps; rule=sum"),
+        ("both", "stand-ins at half of the steps; rule=mean"),
         ("constant", "standard"),
         ("both", "one adapter of both skills"),
     ]
@@ -204,8 +205,8 @@ def test_limits_of_other_relations_and_skills_are_those_of_the_tables():
             query = parse_query(f"lm_formats/skills: {column}; method={method}; {base}")
             found.append(percent(value(query).middle))
     text = "hardly combine: {}% and {}%, with two trained stand-ins of other skills at half of the "
-    text += "steps {}% and {}% (a constant answer {}%, one adapter of both skills {}% and {}%;"
-    assert text.format(*found[:5], *found[6:]) in words
+    text += "steps {}% and {}%, the mean {}% and {}% (a constant answer {}%, one adapter of both "
+    assert (text + "skills {}% and {}%;").format(*found[:7], *found[8:]) in words
 
 
 def test_gating_keeps_answers_and_other_text_as_the_pages_say():
@@ -265,8 +266,9 @@ def test_what_a_second_fact_set_of_three_levels_gives_is_in_the_stored_table():
         found.append(shown(f"level_sets: two_hop; method={FRESH}; {base}", level=level))
     text = "half of the bridges leave {} and {}, other templates {} and {}, other answers {} and {}"
     assert text.format(*found) in " ".join(TRAIN.split())
-    text = "On a second fact set half of the countries leave {} and {}".format(*found)
-    assert text in " ".join(README.split())
+    text = "On a second fact set (default rate) half of the countries leave {} and {}, "
+    text += "other stand-in answers {4} and {5}".replace("{", "{{").replace("}", "}}")
+    assert text.format(*found).format(*found) in " ".join(README.split())
 
 
 def test_what_a_second_fact_set_gives_is_in_the_stored_table():

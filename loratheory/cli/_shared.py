@@ -67,7 +67,7 @@ Download = Annotated[
 Device = Annotated[str, Option(help="Device that computes: cpu, cuda, cuda:1, … or auto.")]
 OUTPUTS = ("output", "json")  # parameters that name what is written
 # Files that commands read in folders.
-READ = ("adapter_config.json", "adapter_card.json", "route.json", "config.json", "tokenizer.json")
+READ = ["adapter_config", "adapter_card", "route", "config", "tokenizer", "tokenizer_config"]
 # The packages that a plain install lacks, by the extra that brings them, the smallest first.
 EXTRAS = {
     "notebooks": ("matplotlib",),
@@ -155,16 +155,19 @@ def _protect_inputs(given: Mapping[str, Any]) -> None:
             values = value if isinstance(value, list) else [value]
             for one in values:
                 if isinstance(one, str) and ":" in one:  # a function, as MODULE:NAME
-                    one = Path(one.partition(":")[0].replace(".", "/") + ".py")
+                    one = Path(one.partition(":")[0].replace(".", "/"))
+                    inputs.append(Path(os.path.realpath(one / "__init__.py")))
+                    one = one.with_suffix(".py")
                 if isinstance(one, Path) or (isinstance(one, str) and name in ("model", "base")):
-                    inputs.append(Path(one).resolve())
+                    inputs.append(Path(os.path.realpath(one)))
     for name in OUTPUTS:
         output = given.get(name)
         if isinstance(output, Path) and str(output) != "-" and output.exists():
             place = output.resolve()
             for one in inputs:
-                if one == place or (one in place.parents and place.name in READ):
-                    refuse(f"{output} is an input, or in the folder of one: write elsewhere")
+                read = place.stem in READ or place.suffix in (".safetensors", ".jsonl")
+                if one == place or place in one.parents or (one in place.parents and read):
+                    refuse(f"{output} is an input, holds one, or is in one: write elsewhere")
 
 
 def check_folder(output: Path, *, force: bool | None) -> None:

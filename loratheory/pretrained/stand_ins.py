@@ -390,10 +390,10 @@ def judge(shares: Iterable[Share], stand_ins: int | None) -> str:
     text += f"; with a stand-in like those of its training {parts[TRAINED]:.0%}"
     if parts[TRAINED] - parts[HELD_OUT] > FAR and stand_ins:
         return f"{text}: it memorised its stand-ins. Train with fresh stand-ins, not {stand_ins}."
-    if parts[TRAINED] - parts[HELD_OUT] > FAR:
-        return f"{text}: it relies on partners that train with stand-ins, too."
     if parts[TRAINED] < ENOUGH:
         return f"{text}: it has not learned to use its partner. More steps may help."
+    if parts[TRAINED] - parts[HELD_OUT] > FAR:
+        return f"{text}: it relies on partners that train with stand-ins, too."
     return f"{text}: it uses what its partner says."
 
 

@@ -83,7 +83,9 @@ REFUSED = {
     "merge one two -o one --json one/new.json --force": "one/new.json is what -o names, or in it",
     "merge one two -o out --method dare": "needs density and rank: give the share of entries",
     "merge one two -o rows.jsonl": "rows.jsonl exists: choose another place, or add --force",
-    "merge one two -o one --force": "one is an input, or in the folder of one",
+    "merge one two -o one --force": "one is an input, holds one, or is in one",
+    "inspect one --json one/adapter_model.safetensors": "adapter_model.safetensors is an input",
+    "augment taken/plan.json -o taken --force": "taken is an input, holds one",
     "merge one two -o no/x": "there is no folder no",
     "advise one": "name two adapters or more",
     "advise one two --facts rows.jsonl": "given 1 times for 2 adapters",
@@ -138,7 +140,7 @@ def test_wrong_input_ends_in_one_line_and_nothing_is_written(line, run, tmp_path
         folder(tmp_path / name)
     files = {"empty": "\n", "taken/mine.txt": "mine", "odd.jsonl": "3\n", "no.jsonl": "{}\n"}
     files["strange.json"] = '{"three": {"a": "b"}}'
-    files |= {"one/config.json": "{}", "own.py": "half = max"}
+    files |= {"taken/plan.json": "{}", "one/config.json": "{}", "own.py": "half = max"}
     for name, text in {**files, "rows.jsonl": '{"prompt": "red"}\n'}.items():
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text(text)

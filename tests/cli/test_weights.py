@@ -124,7 +124,7 @@ def test_no_command_replaces_what_it_reads(run, pair):
     ):
         code, _, err = run("merge", *pair, *words)
         assert code
-        assert "is an input, or in the folder of one: write elsewhere" in err
+        assert "is an input, holds one, or is in one: write elsewhere" in err
     assert before == [(folder / "adapter_config.json").read_bytes() for folder in pair]
     assert not Path("new").exists()
     assert run("merge", *pair, "-o", "new", "--json", "m.json")[0] == 0

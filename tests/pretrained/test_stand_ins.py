@@ -170,6 +170,7 @@ def test_answers_of_which_the_first_token_says_too_little_are_named(plan, model)
         ((95, 74), None, "stand-ins, too"),
         ((95, 74), 2, "fresh"),
         ((60, 50), None, "steps"),
+        ((60, 30), None, "steps"),
         ((None, 27), 0, None),
     ],
 )

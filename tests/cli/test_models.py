@@ -209,7 +209,8 @@ def test_training_writes_the_adapter_and_its_card(given, on, run):
     code, _, err = run("train", given / "plan.json", "-o", "made")
     assert (code, err.count("\n")) == (2, 1)
     # Before anything is loaded: what is there would be lost.
-    code, _, err = run("train", given / "plan.json", "-o", given, "--force", "--model", "nowhere")
+    plan = shutil.copy(given / "plan.json", "plan.json")
+    code, _, err = run("train", plan, "-o", given, "--force", "--model", "nowhere")
     assert (code, "which is no part of an adapter" in err) == (2, True)
     words = ("-o", "made", "--force", "--stand-ins", 0, "--layers", 1)
     card = on("train", given / "plan.json", *words)

@@ -445,7 +445,7 @@ for (rule, c), group in here.groupby(["rule", "coefficient"]):
 # Therefore test composition directly. A *held-out stand-in* is a stand-in that was active in no
 # training. The command `loratheory train` measures two-hop accuracy with one more fresh stand-in
 # and with a held-out stand-in that had standard training. It writes both on the adapter's card. If
-# the second accuracy is far below the first, the adapter relies on partners that train with
+# the second accuracy is far below the first, the adapter relies on partners trained with
 # stand-ins, too. A test with a held-out stand-in is weaker evidence than a test with an unseen
 # partner.
 

@@ -156,3 +156,9 @@ def test_one_process_at_a_time_holds_a_lock(tmp_path):
         process = subprocess.Popen(run, stdout=-1, cwd=tmp_path, text=True, bufsize=0)
         assert process.stdout.read(5) == "lock\n"
     assert process.communicate()[0] == "then held\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_device_is_named():
+    with pytest.raises(OSError, match="/dev/full"):
+        write_whole(Path("/dev/full"), "text")

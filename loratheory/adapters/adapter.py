@@ -241,7 +241,9 @@ def _join_infos(infos: Sequence[Info]) -> Info:
         embeddings |= info.embeddings
         notes += info.notes
         if not info.base and any(other.base for other in infos):
-            notes.append(f"{info.name} names no base model: that it fits was not checked")
+            notes.append(
+                f"{info.name} names no base model: whether it fits the others was not checked"
+            )
         transposed = transposed or bool(info.config.get("fan_in_fan_out"))
         config = {key: value for key, value in config.items() if info.config.get(key) == value}
     # PEFT warns about it in modules that are not transposed, and needs it in those that are.

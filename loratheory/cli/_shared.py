@@ -31,7 +31,7 @@ def _check_parent(path: Path) -> None:
         refuse(f"{path}: there is no folder {path.parent}: make it, or write elsewhere")
     # A device is written to as it is, and a link's target where that lies.
     device = path.exists() and not (path.is_file() or path.is_dir())
-    if not (device or os.access(path.resolve().parent, os.W_OK)):
+    if not (device or os.access(_real(path).parent, os.W_OK)):
         refuse(f"{path}: {path.parent} is read-only: change its permissions, or write elsewhere")
 
 
@@ -66,8 +66,9 @@ Download = Annotated[
 ]
 Device = Annotated[str, Option(help="Device that computes: cpu, cuda, cuda:1, … or auto.")]
 OUTPUTS = ("output", "json")  # parameters that name what is written
-# Files that commands read in folders.
-READ = ["adapter_config", "adapter_card", "route", "config", "tokenizer", "tokenizer_config"]
+FUNCTIONS, MODELS = ("rule", "scorer"), ("model", "base")  # parameters that are read, as texts
+# JSON files that commands read in folders.
+READ = ("adapter_config", "adapter_card", "route", "config", "tokenizer", "tokenizer_config")
 # The packages that a plain install lacks, by the extra that brings them, the smallest first.
 EXTRAS = {
     "notebooks": ("matplotlib",),
@@ -143,31 +144,39 @@ def spread_groups(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _protect_inputs(given: Mapping[str, Any]) -> None:
-    """Exit if an output would replace an input, a file that is read in one, or the other output."""
+    """Exit if an output would replace what the command reads, or lie in the other output."""
     output, json = map(given.get, OUTPUTS)
-    if output and json:
-        place = json.resolve()
-        if output.resolve() in (place, *(place.parents if str(json) != "-" else ())):
-            refuse(f"--json {json} is what -o names, or in it: name a file elsewhere")
-    inputs = list[Path]()
+    if json and str(json) == "-":
+        json = None
+    if output and json and _real(output) in (_real(json), *_real(json).parents):
+        refuse(f"--json {json} is what -o names, or in it: name a file elsewhere")
+    for target in (output, json):
+        for read in _inputs(given):
+            if target and target.exists() and _replaces(_real(target), _real(read)):
+                refuse(f"{target} would replace what is read from {read}: write elsewhere")
+
+
+def _inputs(given: Mapping[str, Any]) -> Iterator[Path]:
+    """Yield the files and folders that the command reads."""
     for name, value in given.items():
-        if name not in OUTPUTS:
-            values = value if isinstance(value, list) else [value]
-            for one in values:
-                if isinstance(one, str) and ":" in one:  # a function, as MODULE:NAME
-                    one = Path(one.partition(":")[0].replace(".", "/"))
-                    inputs.append(Path(os.path.realpath(one / "__init__.py")))
-                    one = one.with_suffix(".py")
-                if isinstance(one, Path) or (isinstance(one, str) and name in ("model", "base")):
-                    inputs.append(Path(os.path.realpath(one)))
-    for name in OUTPUTS:
-        output = given.get(name)
-        if isinstance(output, Path) and str(output) != "-" and output.exists():
-            place = output.resolve()
-            for one in inputs:
-                read = place.stem in READ or place.suffix in (".safetensors", ".jsonl")
-                if one == place or place in one.parents or (one in place.parents and read):
-                    refuse(f"{output} is an input, holds one, or is in one: write elsewhere")
+        if name in FUNCTIONS and value:
+            module = value.partition(":")[0].replace(".", "/")
+            yield from (Path(f"{module}.py"), Path(module, "__init__.py"))
+        for one in value if isinstance(value, list) else [value]:
+            if name not in OUTPUTS and isinstance(one, (Path, str) if name in MODELS else Path):
+                yield Path(one)
+
+
+def _replaces(target: Path, read: Path) -> bool:
+    # Of a folder that is read some files are; a folder that is written is replaced with all in it.
+    if read in target.parents:
+        return target.stem in READ or target.suffix in (".safetensors", ".jsonl")
+    return target in (read, *read.parents)
+
+
+def _real(path: Path) -> Path:
+    # `resolve` fails at links that lead to themselves, before Python 3.13.
+    return Path(os.path.realpath(path))
 
 
 def check_folder(output: Path, *, force: bool | None) -> None:
@@ -304,7 +313,7 @@ def deliver(json_file: Path | None, value: Any) -> bool:
     """Write the JSON that was asked for; return whether to show a table as well."""
     if json_file is None:
         return True
-    # In ASCII: the encoding of standard output may lack signs, and names of files may be no text.
+    # In ASCII: standard output may lack characters, and a file's name may be no valid text.
     text = json.dumps(to_json(value), indent=2) + "\n"
     if str(json_file) == "-":
         typer.echo(text, nl=False)

@@ -393,7 +393,7 @@ def judge(shares: Iterable[Share], stand_ins: int | None) -> str:
     if parts[TRAINED] < ENOUGH:
         return f"{text}: it has not learned to use its partner. More steps may help."
     if parts[TRAINED] - parts[HELD_OUT] > FAR:
-        return f"{text}: it relies on partners that train with stand-ins, too."
+        return f"{text}: it relies on partners trained with stand-ins, too."
     return f"{text}: it uses what its partner says."
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from folders import folder
 
 from loratheory import theorems
 from loratheory.adapters import read_adapter
-from loratheory.cli._shared import show
+from loratheory.cli._shared import deliver, show
 from loratheory.diagnosis import library_record
 
 SHAPES = {f"model.layers.{layer}.q_proj": (12, 10, 2) for layer in range(3)}
@@ -48,20 +49,26 @@ def test_columns_share_the_width_that_is_left(monkeypatch, capsys):
     assert short.strip() in capsys.readouterr().out
 
 
-def test_json_is_ascii_whatever_names_hold(run, pair):
-    """A folder's name may be no text at all."""
-    named = folder("m\u00e9\udcff", SHAPES)
-    assert run("inspect", pair[0], named, "--json", "i.json")[0] == 0
-    for text in (Path("i.json").read_text("ascii"), run("inspect", named, "--json", "-")[1]):
-        assert json.loads(text)[-1]["folder"] == str(named)
+def test_json_is_ascii_whatever_names_hold(tmp_path, capsys):
+    """A file's name may be no valid text."""
+    value = {"folder": "m\u00e9\udcff"}
+    assert deliver(tmp_path / "i.json", value)
+    assert not deliver(Path("-"), value)
+    for text in ((tmp_path / "i.json").read_text(), capsys.readouterr().out):
         assert text.isascii()
+        assert json.loads(text) == value
+
+
+def test_tables_without_a_standard_output_are_not_shown(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    show("", ("a",), [("x",)])
 
 
 def test_an_adapter_that_names_no_base_is_merged_with_a_note(run, pair):
     config = Path("one/adapter_config.json")
     fields = json.loads(config.read_text())
     config.write_text(json.dumps({**fields, "base_model_name_or_path": None}))
-    assert "one names no base model: that it fits" in run("merge", *pair, "-o", "out")[1]
+    assert "one names no base model: whether it fits" in run("merge", *pair, "-o", "out")[1]
 
 
 @pytest.mark.filterwarnings("always:no module")
@@ -124,7 +131,7 @@ def test_no_command_replaces_what_it_reads(run, pair):
     ):
         code, _, err = run("merge", *pair, *words)
         assert code
-        assert "is an input, holds one, or is in one: write elsewhere" in err
+        assert "would replace what is read from" in err
     assert before == [(folder / "adapter_config.json").read_bytes() for folder in pair]
     assert not Path("new").exists()
     assert run("merge", *pair, "-o", "new", "--json", "m.json")[0] == 0
@@ -157,6 +164,8 @@ def test_the_list_of_methods_has_every_method_and_its_laws(run):
     assert code == 0
     assert {row["method"] for row in table["laws"]} == names
     assert all(name in out for name in names)
+    required = {one["name"]: one["required"] for one in table["methods"]}
+    assert (required["ties"], required["mean"]) == (["density", "rank"], [])
     # words stand below the beginning of their heading
     head, _, first = out.splitlines()[1:4]
     assert head.index("formula") == first.index("sum_j D_j")

@@ -19,6 +19,7 @@ COUNT = "`fresh`: a new stand-in at each step. Or a number; 0 is standard traini
 RATE = "Learning rate. By default it is computed from the base model."
 HELD_OUT = "Number of stand-ins that only measure the adapter."
 AUGMENTED = "Add the examples in this folder, written by `augment`."
+OWN = "Train on N texts that the base writes, too, such as 384, so that other text changes less."
 FIRST = "Train and measure the first token of each answer only, which is a little faster."
 OUTPUT = "Folder to write. Required for training."
 EXAMPLE = "Write an example plan to this file, to be edited. `-` is standard output."
@@ -48,6 +49,7 @@ def train(
     layers: Annotated[str | None, Option(metavar="25-29", help="Train only these layers.")] = None,
     held_out: Annotated[int, Option(min=1, help=HELD_OUT)] = 1,
     augmented: Annotated[Path | None, Option(metavar="FOLDER", help=AUGMENTED)] = None,
+    self_distillation: Annotated[int, Option(min=0, metavar="N", help=OWN)] = 0,
     first_token: Annotated[bool, Option("--first-token", help=FIRST)] = False,
     seed: out.Seed = 0,
     base: out.Base,
@@ -112,6 +114,7 @@ def train(
     how: Any = {"stand_ins": count, "steps": steps, "rank": rank, "rate": rate, "seed": seed}
     how |= {
         "held_out": held_out,
+        "self_distillation": self_distillation,
         "whole": not first_token,
         "layers": _parse_layers(layers) if layers else None,
     }

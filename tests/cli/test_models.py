@@ -222,8 +222,9 @@ def test_augmented_examples_are_trained_on_and_their_test_is_asked(given, on):
     Path("more").mkdir()
     Path("more", "train.jsonl").write_text(lines(["three red"], completion=" one"))
     Path("more", "test.jsonl").write_text(lines(["three blue"], completion=" one"))
-    card = on("train", given / "plan.json", "-o", "a", "--augmented", "more", "--stand-ins", 0)
-    assert card["settings"]["augmented"] == 1
+    more = ("--augmented", "more", "--self-distillation", 4)
+    card = on("train", given / "plan.json", "-o", "a", *more, "--stand-ins", 0)
+    assert (card["settings"]["augmented"], card["settings"]["self_distillation"]) == (1, 4)
     assert [one["total"] for one in card["measured"] if "portability" in one["what"]] == [1]
 
 

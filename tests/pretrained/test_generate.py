@@ -13,10 +13,18 @@ from loratheory.evaluate.answers import continue_texts
 from loratheory.pretrained import Model, ModelError, attach
 from loratheory.pretrained.chat import render_chats, split_messages
 from loratheory.pretrained.exam import Exam
-from loratheory.pretrained.generate import spell_answer, write_on, write_tokens, writes
+from loratheory.pretrained.generate import (
+    BEGINNINGS,
+    spell_answer,
+    write_on,
+    write_texts,
+    write_tokens,
+    writes,
+)
 from loratheory.pretrained.methods import METHODS, attach_method
 from loratheory.pretrained.metrics import batch
 
+WORDS = BEGINNINGS.split()
 PROMPTS = ["abcde", "z", "fgh", "kl", "mnopqrst"]
 COUNT = 7
 
@@ -194,3 +202,21 @@ def test_a_route_for_whole_prompts_chooses_by_the_prompt_alone(folders):
     with attach(model, adapters).hold({}) as cached:
         assert cached
     assert np.allclose(chosen.sum(1), 1)
+
+
+def test_texts_are_drawn_from_the_distribution_of_the_model_by_their_seed():
+    """First tokens are as frequent as they are likely; the random state of others stays."""
+    model, count = spelled(), 100 * len(WORDS)
+    torch.manual_seed(3)
+    begun, written = zip(*write_texts(model, count, 5), strict=True)
+    after = torch.rand(4)
+    assert torch.equal(torch.manual_seed(3) and torch.rand(4), after)
+    assert begun == (*WORDS,) * 100
+    logits = torch.stack([model.network(**batch(model, [word])).logits[0, -1] for word in WORDS])
+    expected = logits.softmax(1).mean(0).numpy()
+    shares = np.bincount([text[0] for text in written], minlength=len(expected)) / count
+    # Four standard errors of the number of draws; greedy texts would fail.
+    assert np.all(np.abs(shares - expected) < 4 * np.sqrt(expected * (1 - expected) / count) + 1e-9)
+    assert write_texts(model, 24, 5) == write_texts(model, 24, 5) != write_texts(model, 24, 6)
+    ends = model.network.generation_config.eos_token_id
+    assert {len(text) for text in written if ends not in text} == {24}

@@ -2,12 +2,14 @@
 
 from contextlib import nullcontext
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import pytest
 import torch
 from language import EXAMPLES, SMALL, Letters, Words, draws, lettered, lively
 from safetensors.numpy import load_file, save_file
+from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from loratheory.pretrained import (
@@ -22,7 +24,12 @@ from loratheory.pretrained import (
 )
 from loratheory.pretrained import train as _train
 from loratheory.pretrained.fresh import Texts, make_fresh_stand_ins
-from loratheory.pretrained.generate import measure_answers, write_tokens
+from loratheory.pretrained.generate import (
+    force_logits,
+    measure_answers,
+    write_texts,
+    write_tokens,
+)
 from loratheory.pretrained.metrics import spell
 from loratheory.pretrained.models import maps
 from loratheory.pretrained.train import (
@@ -197,6 +204,7 @@ def test_what_cannot_be_trained_is_refused(change, base):
         ({"alpha": float("nan")}, "alpha is nan"),
         ({"clip": 0.0}, "clip is 0.0"),
         ({"strengths": ()}, r"strengths is \(\)"),
+        ({"self_distillation": -1}, "self_distillation is -1"),
         ({"accumulate": 4}, "accumulate is 4; .* no more passes than prompts"),
     ],
 )
@@ -293,6 +301,47 @@ def test_what_was_trained_as_a_whole_is_written_to_its_end(fresh, tmp_path, monk
         assert measure_answers(model, "begun", wrong, ended=False).right == 1
         wanted = spell(model, [answer for _, answer in lesson], whole=True)
         assert write_tokens(model, [prompt for prompt, _ in lesson], 6) == wanted
+
+
+def test_texts_of_the_base_join_the_prompts_of_each_step(monkeypatch):
+    """Each comes once a round with all of its tokens, and what else is shown stays."""
+    shown, how = [], replace(SMALL, steps=4)
+    kept = _train.step
+
+    def _spy(factors, prompts, answers):
+        shown.append((list(prompts), list(map(list, answers))))
+        return kept(factors, prompts, answers)
+
+    monkeypatch.setattr(_train, "step", _spy)
+    train_lora(lettered(), EXAMPLES, how, rng=draws())
+    without, shown[:] = shown[:], []
+    train_lora(lettered(), EXAMPLES, replace(how, self_distillation=8), rng=draws())
+    texts = write_texts(lettered(), 8, int(draws().integers(2**63)))
+    for (alone, alone_answers), (prompts, answers) in zip(without, shown, strict=True):
+        assert (prompts[:3], answers[:3]) == (alone, alone_answers)
+    for first in (0, 2):
+        both = [*zip(shown[first][0][3:], shown[first][1][3:], strict=True)]
+        both += zip(shown[first + 1][0][3:], shown[first + 1][1][3:], strict=True)
+        assert sorted(both) == sorted(texts)
+
+
+def test_self_distillation_keeps_other_texts_likely():
+    """In each of two trainings, on texts that the base writes from another seed."""
+    model, how = lettered(), replace(SMALL, steps=40)
+    for weight in model.network.parameters():  # or every token would be as likely as any other
+        weight.data.mul_(4 if weight.ndim == 2 else 1)
+    prompts, texts = zip(*write_texts(model, 48, 99), strict=True)
+    wanted = torch.tensor([*chain.from_iterable(texts)])
+
+    def _loss(made, coefficient=1.0):
+        with attach(model, [made], coefficient), torch.no_grad():
+            return float(cross_entropy(torch.cat([*force_logits(model, prompts, texts)]), wanted))
+
+    for seed in range(2):
+        both = [replace(how, self_distillation=count) for count in (0, 160)]
+        made = [train_lora(model, EXAMPLES, x, rng=draws(seed)).adapter for x in both]
+        least = _loss(made[0], 0.0)
+        assert _loss(made[1]) - least < 0.5 * (_loss(made[0]) - least)
 
 
 def stand_ins(base):

@@ -132,5 +132,10 @@ STUDY = study(
         quick=FRESH,
     ),
     _part("merges_fresh", *_both(pair=PAIRS, method=[FRESH]), quick=FRESH, act=measure_merges),
-    minutes=(10, 1300),
+    _part(
+        "more_level_sets",
+        *_both(level=SAME_SETTINGS[1:4], seed=[402, 403, 404], method=[FRESH]),
+        quick=FRESH,
+    ),
+    minutes=(10, 1550),
 )

@@ -137,5 +137,8 @@ STUDY = study(
         *_both(level=SAME_SETTINGS[1:4], seed=[402, 403, 404], method=[FRESH]),
         quick=FRESH,
     ),
-    minutes=(10, 1550),
+    _part(
+        "more_pair_sets", *_both(pair=OTHER_PAIRS, seed=[402, 403], method=[FRESH]), quick=FRESH
+    ),
+    minutes=(10, 1700),
 )

@@ -41,6 +41,11 @@ GREEDY = {
     "no_repeat_ngram_size": 0,
     "pad_token_id": 0,
 }
+# Generation settings that replace these: tokens are drawn from the model's own distribution.
+SAMPLED = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
+# Texts that a model writes begin with these words and have so many more tokens.
+BEGINNINGS = "The A In When My She He It We They If There This One For At As On You Some What How"
+LENGTH = 24
 
 
 def write_tokens(
@@ -88,6 +93,21 @@ def write_on(model: Model, prompts: Sequence[str], count: int, *how: Any, **more
     """Return the texts of the tokens of `write_tokens`, whose arguments these are."""
     rows = write_tokens(model, prompts, count, *how, **more)
     return [model.tokenizer.decode(row, skip_special_tokens=True) for row in rows]
+
+
+def write_texts(model: Model, count: int, seed: int) -> list[tuple[str, list[int]]]:
+    """Return texts that a model writes: their first words, and the tokens that follow.
+
+    Tokens are drawn from the model's own distribution, so that training on the texts
+    is self-distillation. `seed` determines them; PyTorch's random state stays as it is. Costs
+    passes of 24 tokens for each text.
+    """
+    words = BEGINNINGS.split()
+    begun = [words[number % len(words)] for number in range(count)]
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        rows = write_tokens(model, begun, LENGTH, **SAMPLED)
+    return list(zip(begun, rows, strict=True))
 
 
 def force_logits(

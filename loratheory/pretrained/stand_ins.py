@@ -436,6 +436,7 @@ def train_for_composition(
     seed: int = 0,
     held_out: int = 1,
     whole: bool = True,
+    self_distillation: int = 0,
     augmented: Examples = (),
     descriptions: Examples = (),
     begin: Callable[[str], object] = lambda _: None,
@@ -468,6 +469,9 @@ def train_for_composition(
     whole : bool
         Whether all tokens of an answer are trained and measured, and the end of the text after it,
         or the answer's first token alone. The base need not end after an answer.
+    self_distillation : int
+        How many texts that the base writes are trained on, too, so that the adapter changes other
+        text less. Stand-ins are trained without them.
     augmented : sequence of (prompt, answer)
         Further examples to train on, such as those of `augment`, which describe the subjects.
     descriptions : sequence of (prompt, answer)
@@ -496,6 +500,7 @@ def train_for_composition(
     # The update is alpha / rank times the product: twice the rank keeps its size at any rank.
     how = Training.with_stand_ins(steps, rate)
     how = replace(how, rank=rank, alpha=2 * rank, layers=layers, whole=whole)
+    how = replace(how, self_distillation=self_distillation)
     # Training would take minutes before it found out.
     depth = int(model.network.config.get_text_config().num_hidden_layers)
     if layers and not 0 <= layers[0] < layers[1] <= depth:
@@ -549,6 +554,7 @@ def _write_card(
     settings |= {"answers": "whole" if how.whole else "first tokens"}
     settings |= {"layers": f"{how.layers[0]}-{how.layers[1] - 1}"} if how.layers else {}
     settings |= {"augmented": augmented} if augmented else {}
+    settings |= {"self_distillation": how.self_distillation} if how.self_distillation else {}
     [lowest] = [share.part for share in shares if share.what == HELD_OUT]
     return {
         "base": adapter.info.base,

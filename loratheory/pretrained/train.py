@@ -27,6 +27,7 @@ from loratheory.adapters import Adapter, Info
 from loratheory.diagnosis import layer_of
 from loratheory.lowrank import Array, LowRank
 from loratheory.pretrained.attach import Attached, Site, attach
+from loratheory.pretrained.generate import write_texts
 from loratheory.pretrained.metrics import (
     Tokens,
     batch,
@@ -54,6 +55,8 @@ from loratheory.store import cache_folder, content_hash, draft, lock
 RELATIVE_RATE = 1.14e-2
 # Raised when the same settings train another adapter than before: the cache is then not read.
 TRAINER = 2
+# Texts of self-distillation that join the prompts of each step.
+TEXTS = 4
 # Prompts, each with the answer that should follow.
 Examples = Sequence[tuple[str, str]]
 
@@ -93,6 +96,10 @@ class Training:
     whole : bool
         Whether all tokens of an answer and the token that ends a text are trained, or the answer's
         first token alone.
+    self_distillation : int
+        How many texts the base writes before the training. Four of them, all tokens, join the
+        prompts of each step, so that the adapter changes other text less. The loss counts them,
+        too.
     """
 
     rank: int = 8
@@ -109,6 +116,7 @@ class Training:
     clip: float = 1.0
     strengths: tuple[float, ...] = (0.5, 1.0)
     whole: bool = False
+    self_distillation: int = 0
 
     def __post_init__(self) -> None:
         """Refuse settings with which nothing can be trained."""
@@ -123,6 +131,7 @@ class Training:
             "alpha": 0 < self.alpha < math.inf,
             "clip": self.clip > 0,
             "strengths": len(self.strengths) > 0,
+            "self_distillation": self.self_distillation >= 0,
         }
         for name, fits in fitting.items():
             if not fits:
@@ -341,6 +350,8 @@ def _train(
     # One number, so that whoever calls draws the same afterwards, whatever is trained.
     seed = int(rng.integers(2**63))
     factors = Factors(model, how, np.random.default_rng([seed, 0]))
+    # Written before anything acts on the model.
+    texts = write_texts(model, how.self_distillation, seed)
     schedule: Schedule
     if isinstance(stand_ins, Partners):
         schedule = stand_ins.schedule(model, examples, how, seed)
@@ -353,7 +364,12 @@ def _train(
         while not how.ended(losses):
             factors.optimizer.param_groups[0]["lr"] = how.rate_at(len(losses))
             try:
-                losses.append(step(factors, *schedule.at(len(losses))))
+                prompts, answers = schedule.at(len(losses))
+                if texts:
+                    rows = draw_order(seed, len(texts), len(losses) * TEXTS, TEXTS)
+                    begun, written = zip(*map(texts.__getitem__, rows), strict=True)
+                    prompts, answers = [*prompts, *begun], [*answers, *written]
+                losses.append(step(factors, prompts, answers))
                 tick()
             except TrainingError as error:
                 message = f"after {len(losses)} steps {error}"

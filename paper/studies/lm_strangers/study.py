@@ -12,6 +12,8 @@ from paper.studies.lm_strangers.pairs import BASES, Config, cell
 FRESH, HOP_2 = "fresh stand-ins", "fresh stand-ins, hop 2"
 INVENTED = "invented bridges"
 LONG = "standard, 180 steps"  # as many as with fresh stand-ins
+DISTILLED, LONG_DISTILLED = f"{FRESH}, self-distillation", f"{LONG}, self-distillation"
+WHOLE_DISTILLED = f"{FRESH}, whole answers, self-distillation"
 TRAININGS = ("two stand-ins", "standard")
 SAME_SETTINGS = ("S0", "S1", "S2", "S3", "S5")
 # The other trainer's hop-2 adapter knows no stand-ins.
@@ -140,5 +142,20 @@ STUDY = study(
     _part(
         "more_pair_sets", *_both(pair=OTHER_PAIRS, seed=[402, 403], method=[FRESH]), quick=FRESH
     ),
-    minutes=(10, 1700),
+    _part(
+        "self_distillation",
+        *_both(seed=[400, 401], method=[DISTILLED]),
+        *_both(method=[LONG_DISTILLED]),
+        quick=DISTILLED,
+    ),
+    _part(
+        "self_distillation_pairs", *_both(pair=OTHER_PAIRS, method=[DISTILLED]), quick=DISTILLED
+    ),
+    _part(
+        "self_distillation_levels",
+        *_both(level=["S1"], method=[DISTILLED]),
+        *_both(method=[WHOLE_DISTILLED]),
+        quick=DISTILLED,
+    ),
+    minutes=(10, 1900),
 )

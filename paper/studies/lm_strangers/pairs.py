@@ -32,6 +32,7 @@ METHODS: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "two stand-ins, 180 steps": ({**FRESH, "stand_ins": 2},) * 2,
     "fresh stand-ins": (FRESH, FRESH),
     "fresh stand-ins, self-distillation": ({**FRESH, **DISTILLED},) * 2,
+    "fresh stand-ins, self-distillation, 384 texts": ({**FRESH, "self_distillation": 384},) * 2,
     "standard, 180 steps, self-distillation": ({**STANDARD, "steps": 180, **DISTILLED},) * 2,
     "fresh stand-ins, whole answers": ({**FRESH, "whole": True},) * 2,
     "fresh stand-ins, whole answers, self-distillation": ({**FRESH, **DISTILLED, "whole": True},) * 2,

@@ -13,6 +13,7 @@ FRESH, HOP_2 = "fresh stand-ins", "fresh stand-ins, hop 2"
 INVENTED = "invented bridges"
 LONG = "standard, 180 steps"  # as many as with fresh stand-ins
 DISTILLED, LONG_DISTILLED = f"{FRESH}, self-distillation", f"{LONG}, self-distillation"
+MORE_DISTILLED = f"{FRESH}, self-distillation, 384 texts"
 WHOLE_DISTILLED = f"{FRESH}, whole answers, self-distillation"
 TRAININGS = ("two stand-ins", "standard")
 SAME_SETTINGS = ("S0", "S1", "S2", "S3", "S5")
@@ -157,5 +158,6 @@ STUDY = study(
         *_both(method=[WHOLE_DISTILLED]),
         quick=DISTILLED,
     ),
+    _part("more_texts", *_both(method=[MORE_DISTILLED]), quick=DISTILLED),
     minutes=(10, 1900),
 )

@@ -12,6 +12,9 @@ from paper.studies.lm_strangers.pairs import BASES, Config, cell
 FRESH, HOP_2 = "fresh stand-ins", "fresh stand-ins, hop 2"
 INVENTED = "invented bridges"
 LONG = "standard, 180 steps"  # as many as with fresh stand-ins
+DISTILLED, LONG_DISTILLED = f"{FRESH}, self-distillation", f"{LONG}, self-distillation"
+MORE_DISTILLED = f"{FRESH}, self-distillation, 384 texts"
+WHOLE_DISTILLED = f"{FRESH}, whole answers, self-distillation"
 TRAININGS = ("two stand-ins", "standard")
 SAME_SETTINGS = ("S0", "S1", "S2", "S3", "S5")
 # The other trainer's hop-2 adapter knows no stand-ins.
@@ -132,5 +135,28 @@ STUDY = study(
         quick=FRESH,
     ),
     _part("merges_fresh", *_both(pair=PAIRS, method=[FRESH]), quick=FRESH, act=measure_merges),
-    minutes=(10, 1300),
+    _part(
+        "more_level_sets",
+        *_both(level=SAME_SETTINGS[1:4], seed=[402], method=[FRESH]),
+        quick=FRESH,
+    ),
+    _part(
+        "self_distillation",
+        *_both(seed=[400, 401], method=[DISTILLED]),
+        *_both(method=[LONG_DISTILLED]),
+        quick=DISTILLED,
+    ),
+    _part(
+        "self_distillation_pairs",
+        *_both(pair=[OTHER_PAIRS[0], *OTHER_PAIRS[2:]], method=[DISTILLED]),
+        quick=DISTILLED,
+    ),
+    _part(
+        "self_distillation_levels",
+        {"level": ["S1"], "method": [DISTILLED]},
+        *_both(method=[WHOLE_DISTILLED]),
+        quick=DISTILLED,
+    ),
+    _part("more_texts", *_both(method=[MORE_DISTILLED]), quick=DISTILLED),
+    minutes=(10, 1650),
 )

@@ -141,7 +141,8 @@ def test_who_has_to_train_how_is_in_the_stored_tables():
 def test_the_promise_was_too_careful_as_often_as_the_pages_say():
     """Every author with fresh stand-ins whose partner has them, too."""
     names = ("fresh", "twice_the_rate", "gemma_levels", "rule_by_depth", "fact_sets", "sizes")
-    names += ("invented_bridges", "other_pairs", "second_sets", "one_difference", "level_sets")
+    names += ("invented_bridges", "other_pairs", "second_sets", "one_difference")
+    names += ("level_sets", "more_level_sets")
     rows = pd.concat(read_table(f"lm_strangers/{name}").assign(part=name) for name in names)
     rows = rows[(rows["rule"] == "sum") & (rows["method"] == "fresh stand-ins")]
     rows = rows[rows["level"] != "S4, other trainer"]
@@ -153,7 +154,7 @@ def test_the_promise_was_too_careful_as_often_as_the_pages_say():
     paper = (ROOT / "paper/main.tex").read_text(encoding="utf-8")
     hop_1 = gaps[missing][:, 0]
     assert rf"\computed{{{(hop_1 < 0).sum()}}} of \computed{{{len(hop_1)}}} conditions" in paper
-    assert (gaps.size, *worse, round(100 * gaps.mean())) == (184, 14, 11, 35)
+    assert (gaps.size, *worse, round(100 * gaps.mean())) == (196, 17, 14, 35)
     low = means[["promise_1", "promise_2"]].to_numpy() < 0.7
     good = low & (means[["two_hop"]].to_numpy() >= 0.8)
     said = f"{low.sum()} answered less than 70% with the held-out stand-in, and {good.sum()} of"
@@ -162,7 +163,7 @@ def test_the_promise_was_too_careful_as_often_as_the_pages_say():
     assert said in " ".join(TRAIN.split())
     for text in (TRAIN, (ROOT / "paper/studies/lm_strangers/results.md").read_text()):
         words = " ".join(text.split())
-        assert re.search(r"[Oo]f (the )?184 adapters .* fourteen d(o|id).{0,70} eleven of", words)
+        assert re.search(r"[Oo]f (the )?196 adapters .* seventeen d(o|id).{0,70} fourteen of", words)
         assert re.search(r"average (they answer|did) 35 points (more|better)", words)
     hopeful = [f"gemma_levels: {column}; method={FRESH}" for column in ("promise_1", "two_hop")]
     words = "measured {} with the held-out stand-in, and the real sum answered {}"
@@ -260,10 +261,13 @@ def test_what_invented_bridges_leave_is_in_the_stored_table():
     assert f"answers {one} on SmolLM2-135M and {two} on gemma" in " ".join(TRAIN.split())
 
 
-def test_what_a_second_fact_set_of_three_levels_gives_is_in_the_stored_table():
-    found = []
+def test_what_further_fact_sets_of_three_levels_give_is_in_the_stored_table():
+    found, third = [], []
     for level, base in product(("S1", "S2", "S3"), (ON_SMALL, ON_GEMMA)):
         found.append(shown(f"level_sets: two_hop; method={FRESH}; {base}", level=level))
+        third.append(shown(f"more_level_sets: two_hop; method={FRESH}; {base}", level=level))
+    text = "on a third one {} and {}, {} and {}, {} and {}"
+    assert text.format(*third) in " ".join(TRAIN.split())
     text = "half of the bridges leave {} and {}, other templates {} and {}, other answers {} and {}"
     assert text.format(*found) in " ".join(TRAIN.split())
     text = "half of the countries leave {0} and {1}, other stand-in answers {4} and {5}"

@@ -163,7 +163,9 @@ def test_the_promise_was_too_careful_as_often_as_the_pages_say():
     assert said in " ".join(TRAIN.split())
     for text in (TRAIN, (ROOT / "paper/studies/lm_strangers/results.md").read_text()):
         words = " ".join(text.split())
-        assert re.search(r"[Oo]f (the )?196 adapters .* seventeen d(o|id).{0,70} fourteen of", words)
+        assert re.search(
+            r"[Oo]f (the )?196 adapters .* seventeen d(o|id).{0,70} fourteen of", words
+        )
         assert re.search(r"average (they answer|did) 35 points (more|better)", words)
     hopeful = [f"gemma_levels: {column}; method={FRESH}" for column in ("promise_1", "two_hop")]
     words = "measured {} with the held-out stand-in, and the real sum answered {}"
@@ -292,6 +294,27 @@ def test_how_far_a_sum_drifts_is_in_the_stored_tables():
     low, high = (value(parse_query(f"{end}; rule=sum; method={FRESH}")).middle for end in ends)
     for text in (README, TRAIN, PAGES["index"]):
         assert f"by {low:.0f} to {high:.0f}" in " ".join(text.split())
+
+
+def test_what_self_distillation_gives_is_in_the_stored_tables():
+    parts = ("fresh", "more_texts", "rule_by_depth", "more_texts")
+    methods, found = (FRESH, f"{FRESH}, self-distillation, 384 texts"), {"two_hop": [], "drift": []}
+    for number, part in enumerate(parts):
+        for column, values in found.items():
+            which = f"pair=birth, mascot; level=S0; method={methods[number % 2]}; rule=sum"
+            base = (ON_SMALL, ON_GEMMA)[number // 2]
+            text = f"mean lm_strangers/{part}: {column}; {which}; {base}"
+            values.append(value(parse_query(text)).middle)
+    words, drift = " ".join(TRAIN.split()), found["drift"]
+    text = "by {1:.2f} nats instead of {0:.2f} on SmolLM2-135M and by {3:.2f} instead of {2:.2f}"
+    assert text.format(*drift) in words
+    shares = [f"{int(100 * share + 0.5)}%" for share in found["two_hop"]]
+    assert (
+        "answers {1} and {3} of the two-hop questions, instead of {0} and {2}".format(*shares)
+        in words
+    )
+    assert {f"{value:.1f}" for value in drift[1::2]} == {"0.2"}
+    assert "`train --self-distillation 384` (0.2, one pair)" in README
 
 
 def test_what_one_author_alone_brings_is_in_the_stored_tables():

@@ -157,6 +157,6 @@ STUDY = study(
         *_both(method=[WHOLE_DISTILLED]),
         quick=DISTILLED,
     ),
-    _part("more_texts", {"method": [MORE_DISTILLED]}, quick=DISTILLED),
+    _part("more_texts", *_both(method=[MORE_DISTILLED]), quick=DISTILLED),
     minutes=(10, 1650),
 )

@@ -309,12 +309,10 @@ def test_what_self_distillation_gives_is_in_the_stored_tables():
     text = "by {1:.2f} nats instead of {0:.2f} on SmolLM2-135M and by {3:.2f} instead of {2:.2f}"
     assert text.format(*drift) in words
     shares = [f"{int(100 * share + 0.5)}%" for share in found["two_hop"]]
-    assert (
-        "answers {1} and {3} of the two-hop questions, instead of {0} and {2}".format(*shares)
-        in words
-    )
+    text = "answers {1} and {3} of the two-hop questions, instead of {0} and {2}"
+    assert text.format(*shares) in words
     assert {f"{value:.1f}" for value in drift[1::2]} == {"0.2"}
-    assert "`train --self-distillation 384` (0.2, one pair)" in README
+    assert "`train --self-distillation 384` (0.2 nats, one pair)" in README
 
 
 def test_what_one_author_alone_brings_is_in_the_stored_tables():

@@ -104,9 +104,9 @@ def write_on(model: Model, prompts: Sequence[str], count: int, *how: Any, **more
 def write_texts(model: Model, count: int, seed: int) -> list[tuple[str, list[int]]]:
     """Return texts that a model writes: their first words, and the tokens that follow.
 
-    Tokens are drawn from the model's own distribution, so that training on the texts
-    is self-distillation. `seed` determines them; PyTorch's random state stays as it is. Costs
-    passes of 24 tokens for each text.
+    Tokens are drawn from the model's own distribution, so that training on the texts is
+    self-distillation. `seed` determines them; PyTorch's random state stays as it is. Costs 24
+    passes of one token for every 64 texts.
     """
     words = BEGINNINGS.split()
     begun = [words[number % len(words)] for number in range(count)]

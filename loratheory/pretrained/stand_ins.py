@@ -412,9 +412,9 @@ class Composed:
     card : dict
         What ``adapter_card.json`` holds: the `base`, the `subjects` of the facts, by which subject
         routing chooses adapters; its `hop` in a two-hop question; a content hash of the `plan`;
-        `settings`, how many stand-ins, steps and further examples, the rank, the layers and the
-        seed; the `verdict` of `judge`; the shares as `measured`; a `promise`, the two-hop accuracy
-        that a partner exchangeable with the held-out stand-ins stays below with the given
+        `settings`, how many stand-ins, steps, further examples and texts, the rank, the layers and
+        the seed; the `verdict` of `judge`; the shares as `measured`; a `promise`, the two-hop
+        accuracy that a partner exchangeable with the held-out stand-ins stays below with the given
         probability at most; the `drift` on generic text, in nats per token; and the
         `relative_norm` of the update, see `measure_relative_norm`.
     """
@@ -470,7 +470,7 @@ def train_for_composition(
         Whether all tokens of an answer are trained and measured, and the end of the text after it,
         or the answer's first token alone. The base need not end after an answer.
     self_distillation : int
-        How many texts that the base writes are trained on, too, so that the adapter changes other
+        How many texts the base writes first; training on them, too, makes the adapter change other
         text less. Stand-ins are trained without them.
     augmented : sequence of (prompt, answer)
         Further examples to train on, such as those of `augment`, which describe the subjects.

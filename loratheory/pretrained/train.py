@@ -98,8 +98,8 @@ class Training:
         first token alone.
     self_distillation : int
         How many texts the base writes before the training. Four of them, all tokens, join the
-        prompts of each step, so that the adapter changes other text less. The loss counts them,
-        too.
+        prompts of each step, so that the adapter changes other text less. The loss includes them,
+        so a training that ends when the loss is low (`enough`) may then make all steps.
     """
 
     rank: int = 8
@@ -125,13 +125,15 @@ class Training:
             count = getattr(self, name)
             if count < 1 or (name == "accumulate" and count > self.batch):
                 raise failure(place, f"{name} is {count}", remedy)
+        if self.self_distillation < 0:
+            fact = f"self_distillation is {self.self_distillation}"
+            raise failure(place, fact, "give a number of texts, such as 384, or 0 for none")
         fitting = {
             "rate": 0 <= self.rate < math.inf,
             "last_rate": 0 <= self.last_rate < math.inf,
             "alpha": 0 < self.alpha < math.inf,
             "clip": self.clip > 0,
             "strengths": len(self.strengths) > 0,
-            "self_distillation": self.self_distillation >= 0,
         }
         for name, fits in fitting.items():
             if not fits:
@@ -351,7 +353,7 @@ def _train(
     seed = int(rng.integers(2**63))
     factors = Factors(model, how, np.random.default_rng([seed, 0]))
     # Written before anything acts on the model.
-    texts = write_texts(model, how.self_distillation, seed)
+    texts = write_texts(model, how.self_distillation, seed) if how.self_distillation else []
     schedule: Schedule
     if isinstance(stand_ins, Partners):
         schedule = stand_ins.schedule(model, examples, how, seed)

@@ -21,6 +21,7 @@ BASES = ("", "gemma-3-270m")
 STANDARD: Mapping[str, Any] = {"stand_ins": 0, "steps": 90}
 FRESH: Mapping[str, Any] = {"stand_ins": None, "steps": 180}
 WITH_TEXTS: Mapping[str, Any] = {"self_distillation": 96}
+MANY_TEXTS: Mapping[str, Any] = {"self_distillation": 384}
 # Arguments of `train_for_composition`, for the hop-1 and the hop-2 author; `late` stands for the
 # top third of the layers.
 METHODS: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
@@ -32,8 +33,14 @@ METHODS: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "two stand-ins, 180 steps": ({**FRESH, "stand_ins": 2},) * 2,
     "fresh stand-ins": (FRESH, FRESH),
     "fresh stand-ins, self-distillation": ({**FRESH, **WITH_TEXTS},) * 2,
-    "fresh stand-ins, self-distillation, 384 texts": ({**FRESH, "self_distillation": 384},) * 2,
+    "fresh stand-ins, self-distillation, 384 texts": ({**FRESH, **MANY_TEXTS},) * 2,
     "standard, 180 steps, self-distillation": ({**STANDARD, "steps": 180, **WITH_TEXTS},) * 2,
+    "standard, 180 steps, self-distillation, 384 texts": ({**STANDARD, "steps": 180, **MANY_TEXTS},)
+    * 2,
+    "fresh stand-ins, whole answers, self-distillation, 384 texts": (
+        {**FRESH, **MANY_TEXTS, "whole": True},
+    )
+    * 2,
     "fresh stand-ins, whole answers": ({**FRESH, "whole": True},) * 2,
     "fresh stand-ins, whole answers, self-distillation": ({**FRESH, **WITH_TEXTS, "whole": True},)
     * 2,

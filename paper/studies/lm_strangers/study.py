@@ -15,6 +15,7 @@ LONG = "standard, 180 steps"  # as many as with fresh stand-ins
 DISTILLED, LONG_DISTILLED = f"{FRESH}, self-distillation", f"{LONG}, self-distillation"
 MORE_DISTILLED = f"{FRESH}, self-distillation, 384 texts"
 WHOLE_DISTILLED = f"{FRESH}, whole answers, self-distillation"
+MANY = [MORE_DISTILLED, f"{LONG_DISTILLED}, 384 texts", f"{WHOLE_DISTILLED}, 384 texts"]
 TRAININGS = ("two stand-ins", "standard")
 SAME_SETTINGS = ("S0", "S1", "S2", "S3", "S5")
 # The other trainer's hop-2 adapter knows no stand-ins.
@@ -158,5 +159,13 @@ STUDY = study(
         quick=DISTILLED,
     ),
     _part("more_texts", *_both(method=[MORE_DISTILLED]), quick=DISTILLED),
+    _part(
+        "many_texts",
+        *_both(method=MANY[1:]),
+        *_both(pair=OTHER_PAIRS, method=MANY[:1]),
+        *_both(level=SAME_SETTINGS[1:4], method=MANY[:1]),
+        *_both(seed=[401], method=MANY[:1]),
+        quick=DISTILLED,
+    ),
     minutes=(10, 1650),
 )

@@ -6,6 +6,7 @@ from typing import Any
 from paper.studies._shared.run import Part, Row, grid, part, study
 from paper.studies.lm_strangers.draw import PAIRS
 from paper.studies.lm_strangers.merges import measure_merges
+from paper.studies.lm_strangers.other_texts import measure_other_texts
 from paper.studies.lm_strangers.other_trainer import measure_partners
 from paper.studies.lm_strangers.pairs import BASES, Config, cell
 
@@ -166,6 +167,18 @@ STUDY = study(
         *_both(level=SAME_SETTINGS[1:4], method=MANY[:1]),
         *_both(seed=[401], method=MANY[:1]),
         quick=DISTILLED,
+    ),
+    _part(
+        "other_texts",
+        *_both(method=[FRESH, DISTILLED, MORE_DISTILLED, MANY[2]]),
+        quick=DISTILLED,
+        act=measure_other_texts,
+    ),
+    _part(
+        "merges_texts",
+        *_both(pair=PAIRS, method=[MORE_DISTILLED]),
+        quick=DISTILLED,
+        act=measure_merges,
     ),
     minutes=(10, 1650),
 )

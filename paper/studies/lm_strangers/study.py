@@ -140,6 +140,7 @@ STUDY = study(
     _part(
         "more_level_sets",
         *_both(level=SAME_SETTINGS[1:4], seed=[402], method=[FRESH]),
+        {"level": ["S1"], "seed": [403], "method": [FRESH]},
         quick=FRESH,
     ),
     _part(

@@ -166,7 +166,6 @@ STUDY = study(
         *_both(method=MANY[1:]),
         *_both(pair=OTHER_PAIRS, method=MANY[:1]),
         *_both(level=SAME_SETTINGS[1:4], method=MANY[:1]),
-        *_both(seed=[401], method=MANY[:1]),
         quick=DISTILLED,
     ),
     _part(

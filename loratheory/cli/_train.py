@@ -19,7 +19,7 @@ COUNT = "`fresh`: a new stand-in at each step. Or a number; 0 is standard traini
 RATE = "Learning rate. By default it is computed from the base model."
 HELD_OUT = "Number of stand-ins that only measure the adapter."
 AUGMENTED = "Add the examples in this folder, written by `augment`."
-OWN = "Also train on N texts that the base model writes first (384): other text changes less."
+OWN = "Texts that the base model writes first, to train on, too: other text then changes less."
 FIRST = "Train and measure the first token of each answer only, which is a little faster."
 OUTPUT = "Folder to write. Required for training."
 EXAMPLE = "Write an example plan to this file, to be edited. `-` is standard output."
@@ -49,7 +49,7 @@ def train(
     layers: Annotated[str | None, Option(metavar="25-29", help="Train only these layers.")] = None,
     held_out: Annotated[int, Option(min=1, help=HELD_OUT)] = 1,
     augmented: Annotated[Path | None, Option(metavar="FOLDER", help=AUGMENTED)] = None,
-    self_distillation: Annotated[int, Option(min=0, metavar="N", help=OWN)] = 0,
+    self_distillation: Annotated[int, Option(min=0, metavar="N", help=OWN)] = 384,
     first_token: Annotated[bool, Option("--first-token", help=FIRST)] = False,
     seed: out.Seed = 0,
     base: out.Base,
@@ -68,6 +68,10 @@ def train(
     with a probability of at most 1/5. With a partner of stand-in training it is usually higher.
 
     With a number (`--stand-ins 2`) stand-ins are trained adapters that take turns.
+
+    First the base model writes 384 short texts. Four of them join the examples of each step, so
+    that the adapter changes other text less (*self-distillation*). A step then takes about twice as
+    long; `--self-distillation 0` leaves them out.
 
     A plan is a JSON file. `--example` writes one that works, and you replace its content by yours:
 

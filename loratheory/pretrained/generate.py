@@ -48,6 +48,9 @@ SAMPLED: dict[str, Any] = {
     "top_k": 0,
     "top_p": 1.0,
     "min_p": 0.0,
+    "typical_p": 1.0,
+    "epsilon_cutoff": 0.0,
+    "eta_cutoff": 0.0,
 }
 # Texts that a model writes begin with these words and have so many more tokens.
 BEGINNINGS = "The A In When My She He It We They If There This One For At As On You Some What How"
@@ -57,7 +60,7 @@ LENGTH = 24
 def write_tokens(
     model: Model, prompts: Sequence[str], count: int, acting: Attached | None = None, **more: Any
 ) -> list[list[int]]:
-    """Return the tokens with which a model continues each prompt, always the likeliest one.
+    """Return the tokens with which a model continues each prompt: by default the likeliest ones.
 
     Parameters
     ----------
@@ -70,7 +73,7 @@ def write_tokens(
     acting : Attached, optional
         The adapters whose route, if they have one, chooses by the prompts.
     **more
-        For `generate` of `transformers`, such as a `streamer`.
+        For `generate` of `transformers`, such as a `streamer`, or `do_sample`.
 
     Returns
     -------
@@ -110,7 +113,8 @@ def write_texts(model: Model, count: int, seed: int) -> list[tuple[str, list[int
     """
     words = BEGINNINGS.split()
     begun = [words[number % len(words)] for number in range(count)]
-    with torch.random.fork_rng():
+    device = model.network.device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         rows = write_tokens(model, begun, LENGTH, **SAMPLED)
     return list(zip(begun, rows, strict=True))

@@ -412,10 +412,10 @@ class Composed:
     card : dict
         What ``adapter_card.json`` holds: the `base`, the `subjects` of the facts, by which subject
         routing chooses adapters; its `hop` in a two-hop question; a content hash of the `plan`;
-        `settings`, how many stand-ins, steps, further examples and texts, the rank, the layers and
-        the seed; the `verdict` of `judge`; the shares as `measured`; a `promise`, the two-hop
-        accuracy that a partner exchangeable with the held-out stand-ins stays below with the given
-        probability at most; the `drift` on generic text, in nats per token; and the
+        `settings`, how many stand-ins, steps, further examples and texts of the base, the rank,
+        the layers and the seed; the `verdict` of `judge`; the shares as `measured`; a `promise`,
+        the two-hop accuracy that a partner exchangeable with the held-out stand-ins stays below
+        with the given probability at most; the `drift` on generic text, in nats per token; and the
         `relative_norm` of the update, see `measure_relative_norm`.
     """
 
@@ -436,7 +436,7 @@ def train_for_composition(
     seed: int = 0,
     held_out: int = 1,
     whole: bool = True,
-    self_distillation: int = 0,
+    self_distillation: int = 384,
     augmented: Examples = (),
     descriptions: Examples = (),
     begin: Callable[[str], object] = lambda _: None,
@@ -470,8 +470,8 @@ def train_for_composition(
         Whether all tokens of an answer are trained and measured, and the end of the text after it,
         or the answer's first token alone. The base need not end after an answer.
     self_distillation : int
-        How many texts the base writes first; training on them, too, makes the adapter change other
-        text less. Stand-ins are trained without them.
+        How many texts the base writes first, see `Training`; training on them, too, makes the
+        adapter change other text far less. 0 for none. Trained stand-ins have none.
     augmented : sequence of (prompt, answer)
         Further examples to train on, such as those of `augment`, which describe the subjects.
     descriptions : sequence of (prompt, answer)
@@ -487,7 +487,8 @@ def train_for_composition(
     Composed
         The adapter and what was measured. Each adapter is kept in the cache: a second call reads
         it. Costs `steps` steps, 60 for fresh stand-ins, and about 40 for each of the ``stand_ins``
-        trained ones and for the held-out one.
+        trained ones and for the held-out one. With texts of the base a step takes about twice as
+        long.
 
     Raises
     ------
@@ -526,7 +527,7 @@ def train_for_composition(
         begin("fresh stand-ins")
         about = (plan.partner_texts, plan.shown_with)
         fresh = make_fresh_stand_ins(model, *about, seed=(seed, 1), whole=whole, tick=tick)
-    begin("the adapter")
+    begin("texts of the base, and the adapter" if self_distillation else "the adapter")
     examples = [*plan.examples, *augmented]
     adapter = train(examples, seed=(seed, 0), training=how, stand_ins=fresh or active)
     begin("measuring")

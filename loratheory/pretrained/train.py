@@ -84,7 +84,7 @@ class Training:
     last_rate : float
         The share of `rate` that is left after all `steps`; the rate falls linearly.
     batch, accumulate : int
-        Prompts in a step, and in how many passes they are computed, which changes rounding only.
+        Examples in a step, and in how many passes a step is computed, which changes rounding only.
     steps : int
         The largest number of steps.
     enough, window : float and int
@@ -97,9 +97,11 @@ class Training:
         Whether all tokens of an answer and the token that ends a text are trained, or the answer's
         first token alone.
     self_distillation : int
-        How many texts the base writes before the training. Four of them, all tokens, join the
-        prompts of each step, so that the adapter changes other text less. The loss includes them,
-        so a training that ends when the loss is low (`enough`) may then make all steps.
+        How many texts the base writes before the training, 0 or four and more. Four of them, all
+        tokens, join the examples of each step, while the step's stand-in is active. The adapter
+        then changes other text less, if each text comes about twice: with few texts other text can
+        change more. The loss includes them, so a training that ends when the loss is low (`enough`)
+        may then make all steps.
     """
 
     rank: int = 8
@@ -125,7 +127,7 @@ class Training:
             count = getattr(self, name)
             if count < 1 or (name == "accumulate" and count > self.batch):
                 raise failure(place, f"{name} is {count}", remedy)
-        if self.self_distillation < 0:
+        if self.self_distillation and self.self_distillation < TEXTS:
             fact = f"self_distillation is {self.self_distillation}"
             raise failure(place, fact, "give a number of texts, such as 384, or 0 for none")
         fitting = {
@@ -310,7 +312,7 @@ def train_lora(
     training : Training, optional
         The settings; those by default learn 20 facts on a model of 135M parameters.
     rng : numpy.random.Generator
-        One number is drawn from it, which determines initial factors, order and strengths.
+        One number is drawn from it, which determines initial factors, texts, order and strengths.
     stand_ins : sequence of StandIn
         One of them acts at each step, in turn, at one of the training's `strengths`, and its
         examples are trained on with `examples`. Two that disagree on everything make the adapter
@@ -352,8 +354,9 @@ def _train(
     # One number, so that whoever calls draws the same afterwards, whatever is trained.
     seed = int(rng.integers(2**63))
     factors = Factors(model, how, np.random.default_rng([seed, 0]))
-    # Written before anything acts on the model.
-    texts = write_texts(model, how.self_distillation, seed) if how.self_distillation else []
+    # Written before anything acts on the model, and no more than the steps have room for.
+    count = min(how.self_distillation, TEXTS * how.steps)
+    texts = write_texts(model, count, seed) if count else []
     schedule: Schedule
     if isinstance(stand_ins, Partners):
         schedule = stand_ins.schedule(model, examples, how, seed)
@@ -626,7 +629,7 @@ def step(factors: Trainable, prompts: Sequence[str], answers: Tokens) -> float:
         if not is_out_of_memory(error):
             raise
         message = (
-            f"memory ran out at {math.ceil(how.batch / how.accumulate)} prompts a pass: raise "
+            f"memory ran out at {math.ceil(len(prompts) / how.accumulate)} prompts a pass: raise "
             f"accumulate from {how.accumulate} (the result stays), shorten prompts, give fewer "
             "layers or targets, or load the base in bfloat16"
         )

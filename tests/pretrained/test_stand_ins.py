@@ -200,7 +200,15 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     made = plan(AFTER)
     stages = []
     found = train_for_composition(
-        model, made, stand_ins=1, steps=5, rate=1e-3, seed=4, whole=False, begin=stages.append
+        model,
+        made,
+        stand_ins=1,
+        steps=5,
+        rate=1e-3,
+        seed=4,
+        whole=False,
+        self_distillation=0,
+        begin=stages.append,
     )
     assert stages == ["stand-in 1 of 1", "held-out stand-in", "the adapter", "measuring"]
     partners = []
@@ -245,14 +253,18 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     assert card["promise"] == {"two_hop": held_out, "probability_of_less": 0.5}
 
 
-def test_the_default_trains_whole_answers_of_adapter_and_stand_ins(plan, model):
-    made = plan(AFTER)
-    found = train_for_composition(model, made, stand_ins=0, steps=5, rate=1e-3, seed=4)
+def test_the_default_trains_whole_answers_and_texts_of_the_base(plan, model):
+    made, stages = plan(AFTER), []
+    more = {"steps": 5, "rate": 1e-3, "seed": 4, "begin": stages.append}
+    found = train_for_composition(model, made, stand_ins=0, **more)
+    assert stages[1:] == ["texts of the base, and the adapter", "measuring"]
     how = Training(rate=1e-3, last_rate=0.1, steps=5, enough=0.0, whole=True)
+    how = replace(how, self_distillation=384)
     by_hand = train_lora(model, made.examples, how, rng=np.random.default_rng([4, 0])).adapter
     for name, low in found.adapter.items():
         np.testing.assert_array_equal(low.dense(), by_hand[name].dense())
-    assert found.card["settings"]["answers"] == "whole"
+    settings = found.card["settings"]
+    assert (settings["answers"], settings["self_distillation"]) == ("whole", 384)
 
 
 PARTNER = AFTER["partner"]
@@ -301,6 +313,7 @@ def test_lessons_are_read_beside_the_plan_and_descriptions_are_asked_of_the_adap
     lessons = [("the heir of Dan is from", "Peru"), ("the twin of Eve is from", "Cuba")]
     described = [("the twin of Dan is from", "Peru"), ("the heir of Eve is from", "Cuba")]
     more = {"augmented": lessons, "descriptions": described, "whole": False}
+    more |= {"self_distillation": 0}
     found = train_for_composition(model, made, stand_ins=0, steps=4, rank=3, layers=(1, 2), **more)
     rate = fit_rate(model)
     how = replace(Training.with_stand_ins(4, rate), rank=3, alpha=6, layers=(1, 2))
@@ -338,7 +351,11 @@ def test_fresh_stand_ins_are_about_the_partner_and_the_worst_of_the_held_out_one
 
     monkeypatch.setattr(stand_ins, "make_fresh_stand_ins", _keep)
     how = {"steps": 5, "rate": 1e-3, "seed": 4, "held_out": 3, "whole": False}
-    how |= {"begin": stages.append, "tick": lambda: ticks.append(len(stages))}
+    how |= {
+        "self_distillation": 0,
+        "begin": stages.append,
+        "tick": lambda: ticks.append(len(stages)),
+    }
     found = train_for_composition(model, made, **how)
     assert [ticks.count(stage) for stage in range(7)] == [0, 3, 3, 3, STEPS, 3, 0]
     assert stages == ["held-out stand-in"] * 3 + ["fresh stand-ins", "the adapter", "measuring"]

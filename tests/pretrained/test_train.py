@@ -131,9 +131,11 @@ def test_an_adapter_is_trained_once_and_comes_back_from_the_cache_bit_for_bit(ba
     monkeypatch.setattr(_train, "step", None)
     for one in (plain, train_once(**asked, seed=(7,))):
         assert hash_adapter(one) == hash_adapter(first)  # modules and factors, in order
-    others = ({"seed": (8,)}, {"training": replace(how, rank=3)}, {"examples": EXAMPLES[1:]})
+    trainings = (replace(how, rank=3), replace(how, self_distillation=4))
+    others = ({"seed": (8,)}, *({"training": one} for one in trainings))
     for other in (
         *others,
+        {"examples": EXAMPLES[1:]},
         {"stand_ins": beside[::-1]},
         {"model": replace(base(), revision="other")},
     ):
@@ -205,6 +207,7 @@ def test_what_cannot_be_trained_is_refused(change, base):
         ({"clip": 0.0}, "clip is 0.0"),
         ({"strengths": ()}, r"strengths is \(\)"),
         ({"self_distillation": -1}, "self_distillation is -1; give a number of texts"),
+        ({"self_distillation": 3}, "self_distillation is 3; give a number of texts"),
         ({"accumulate": 4}, "accumulate is 4; .* no more passes than prompts"),
     ],
 )

@@ -1,7 +1,7 @@
 """How far adapters change texts that are not about the facts, and texts they were trained on."""
 
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,7 +32,8 @@ def measure_other_texts(config: "Config") -> list[Row]:
     """
     from loratheory.pretrained import kl_to_base
     from loratheory.pretrained.generate import write_texts
-    from loratheory.pretrained.metrics import GENERIC, token_log_probs
+    from loratheory.pretrained.metrics import token_log_probs
+    from loratheory.pretrained.models import GENERIC
 
     model = config.base(dtype="bfloat16")
     facts, rows = draw(config.pair, config.level, config.seed), list[Row]()
@@ -41,10 +42,12 @@ def measure_other_texts(config: "Config") -> list[Row]:
     drawn = int(np.random.default_rng([2 * config.seed, 0]).integers(2**63))
     texts = {"new": write_texts(model, COUNT, 0), "own": write_texts(model, COUNT, drawn)}
     ways = {"base": uses(depth(model))["base"], **uses(depth(model))}
-    before: Row = {}
+    before = dict[str, Any]()
     for rule in ("base", *RULES):
         with ways[rule](model, adapters):
-            found: Row = {name: measure_loss(model, each) for name, each in texts.items()}
+            found: dict[str, Any] = {}
+            for name, each in texts.items():
+                found[name] = measure_loss(model, each)
             found["drift"] = measures.generic_log_probs(model)
             found["drift_check"] = token_log_probs(model, GENERIC)[0]
         before = before or found

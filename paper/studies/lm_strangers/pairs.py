@@ -114,8 +114,8 @@ def train(model: "Model", facts: FactSet, config: Config, hop: int) -> tuple["Ad
     rate, seed = config.rate * rule_rate(model), 2 * config.seed + hop
     if config.method in RIVALS:
         return train_rival(model, facts.plans[hop], config.method, rate=rate, seed=seed), nan
-    # As all tables were measured: by first tokens.
-    how: dict[str, Any] = {"whole": False, **METHODS[config.method][hop]}
+    # As most tables were measured: by first tokens, without texts of the base.
+    how: dict[str, Any] = {"whole": False, "self_distillation": 0, **METHODS[config.method][hop]}
     if how.pop("late", False):
         layers = depth(model)
         how["layers"] = (layers - layers // 3, layers)

@@ -305,6 +305,16 @@ def test_what_self_distillation_gives_is_in_the_stored_tables():
     assert "(by {0} and {2} on the sentences of `check`".format(*checked) in words
     text = "drifts by {0} and {2} nats, without texts by {1} and {3}"
     assert text.format(*checked) in " ".join(TRAIN.split())
+    query = (
+        f"many_texts: hop_1 by pair; method={more}; {ON_SMALL}; pair=employer, tool|trade, fruit"
+    )
+    least, most = (shown(query, end) for end in ("least", "most"))
+    half = [
+        shown(f"many_texts: two_hop; method={more}; {one}", "", "S1")
+        for one in (ON_SMALL, ON_GEMMA)
+    ]
+    assert "half of the bridges leave {} and {} for".format(*half) in " ".join(TRAIN.split())
+    assert f"two pairs keep {most} and {least} of the hop-1 facts" in words
 
 
 def test_what_one_author_alone_brings_is_in_the_stored_tables():

@@ -19,7 +19,7 @@ COUNT = "`fresh`: a new stand-in at each step. Or a number; 0 is standard traini
 RATE = "Learning rate. By default it is computed from the base model."
 HELD_OUT = "Number of stand-ins that only measure the adapter."
 AUGMENTED = "Add the examples in this folder, written by `augment`."
-OWN = "Texts that the base model writes first, to train on, too: other text then changes less."
+OWN = "How many texts of the base model join the training, so that other text changes less."
 FIRST = "Train and measure the first token of each answer only, which is a little faster."
 OUTPUT = "Folder to write. Required for training."
 EXAMPLE = "Write an example plan to this file, to be edited. `-` is standard output."
@@ -30,7 +30,7 @@ SHARED = """
 Two authors must share the base model and the spelling of the bridges, here of the countries. Each
 author writes down possible answers, or subjects, of the other's kind: here animals, or people. The
 authors need not share facts, templates, relations or training settings. If each author trains with
-half of the bridges only, two-hop accuracy falls from 95% to 85% (docs/how-to/train.md).
+half of the bridges only, two-hop accuracy falls from 100% to 79% (docs/how-to/train.md).
 """
 MaybePlan = Annotated[Path | None, Argument(metavar="PLAN", help="A JSON file, as above.")]
 Folder = Annotated[Path | None, Option("-o", "--output", metavar="FOLDER", help=OUTPUT)]

@@ -129,7 +129,7 @@ class Training:
                 raise failure(place, f"{name} is {count}", remedy)
         if self.self_distillation and self.self_distillation < TEXTS:
             fact = f"self_distillation is {self.self_distillation}"
-            raise failure(place, fact, "give a number of texts, such as 384, or 0 for none")
+            raise failure(place, fact, "give 4 texts or more, such as 384, or 0 for none")
         fitting = {
             "rate": 0 <= self.rate < math.inf,
             "last_rate": 0 <= self.last_rate < math.inf,
@@ -631,7 +631,7 @@ def step(factors: Trainable, prompts: Sequence[str], answers: Tokens) -> float:
         message = (
             f"memory ran out at {math.ceil(len(prompts) / how.accumulate)} prompts a pass: raise "
             f"accumulate from {how.accumulate} (the result stays), shorten prompts, give fewer "
-            "layers or targets, or load the base in bfloat16"
+            "layers or targets, leave out self-distillation, or load the base in bfloat16"
         )
         raise TrainingError(message) from error
     # What is returned is the norm before clipping: one bad prompt shows there.

@@ -199,17 +199,8 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     """The stand-ins, the adapter beside them, and the card's numbers, each by another route."""
     made = plan(AFTER)
     stages = []
-    found = train_for_composition(
-        model,
-        made,
-        stand_ins=1,
-        steps=5,
-        rate=1e-3,
-        seed=4,
-        whole=False,
-        self_distillation=0,
-        begin=stages.append,
-    )
+    how = {"steps": 5, "rate": 1e-3, "seed": 4, "whole": False, "self_distillation": 0}
+    found = train_for_composition(model, made, stand_ins=1, begin=stages.append, **how)
     assert stages == ["stand-in 1 of 1", "held-out stand-in", "the adapter", "measuring"]
     partners = []
     for number, says in enumerate([("owl", "cat"), ("cat", "dog")]):

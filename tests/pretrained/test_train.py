@@ -206,8 +206,8 @@ def test_what_cannot_be_trained_is_refused(change, base):
         ({"alpha": float("nan")}, "alpha is nan"),
         ({"clip": 0.0}, "clip is 0.0"),
         ({"strengths": ()}, r"strengths is \(\)"),
-        ({"self_distillation": -1}, "self_distillation is -1; give a number of texts"),
-        ({"self_distillation": 3}, "self_distillation is 3; give a number of texts"),
+        ({"self_distillation": -1}, "self_distillation is -1; give 4 texts or more"),
+        ({"self_distillation": 3}, "self_distillation is 3; give 4 texts or more"),
         ({"accumulate": 4}, "accumulate is 4; .* no more passes than prompts"),
     ],
 )

@@ -41,7 +41,7 @@ def measure_other_texts(config: "Config") -> list[Row]:
     # As `train` draws it: of the hop-1 author's seed, for the adapter itself.
     drawn = int(np.random.default_rng([2 * config.seed, 0]).integers(2**63))
     texts = {"new": write_texts(model, COUNT, 0), "own": write_texts(model, COUNT, drawn)}
-    ways = {"base": uses(depth(model))["base"], **uses(depth(model))}
+    ways = uses(depth(model))
     before = dict[str, Any]()
     for rule in ("base", *RULES):
         with ways[rule](model, adapters):

@@ -180,17 +180,7 @@ STUDY = study(
         quick=DISTILLED,
         act=measure_merges,
     ),
-    _part(
-        "sets_texts",
-        *_both(seed=[*range(401, 405)], method=MANY[:1]),
-        *_both(level=SAME_SETTINGS[1:4], seed=[401], method=MANY[:1]),
-        *_both(pair=OTHER_PAIRS, seed=[401], method=MANY[:1]),
-        quick=DISTILLED,
-    ),
-    _part(
-        "levels_texts",
-        *_both(level=[*EVERY[4:], TOGETHER], method=MANY[:1]),
-        quick=DISTILLED,
-    ),
+    _part("sets_texts", *_both(seed=[*range(401, 405)], method=MANY[:1]), quick=DISTILLED),
+    _part("levels_texts", *_both(level=[*EVERY[4:], TOGETHER], method=MANY[:1]), quick=DISTILLED),
     minutes=(10, 1650),
 )

@@ -35,6 +35,7 @@ PAIRS = {
     "people, professions, fruits": "trade, fruit",
 }
 TRAIN = PAGES["how-to/train"]
+TEXTS = "fresh stand-ins, self-distillation, 384 texts"
 ON_SMALL, ON_GEMMA = "base=SmolLM2-135M-Instruct", "base=gemma-3-270m"
 FRESH, STANDARD, HOP_2 = "fresh stand-ins", "standard, 180 steps", "fresh stand-ins, hop 2"
 
@@ -53,23 +54,28 @@ def cells(text, row):
 
 @pytest.mark.parametrize(("row", "pair"), PAIRS.items())
 def test_what_was_found_is_in_the_stored_tables(row, pair):
-    part = "rivals" if pair == "birth, mascot" else "matched"
-    expected = [
-        shown(f"{part}: two_hop; pair={pair}; method={STANDARD}; {ON_SMALL}"),
-        shown(f"fresh: two_hop; pair={pair}; method={FRESH}; {ON_SMALL}"),
-        shown(f"matched: two_hop; pair={pair}; {ON_GEMMA}"),
-        shown(f"rule_by_depth: two_hop; pair={pair}"),
-    ]
+    first = pair == "birth, mascot"
+    parts = {ON_SMALL: "rivals" if first else "matched", ON_GEMMA: "matched"}
+    expected = []
+    for base, part in parts.items():
+        expected.append(shown(f"{part}: two_hop; pair={pair}; method={STANDARD}; {base}"))
+        part = "more_texts" if first else "many_texts"
+        expected.append(shown(f"{part}: two_hop; pair={pair}; method={TEXTS}; {base}"))
     assert cells(PAGES["index"], row)[1:] == expected
 
 
 @pytest.mark.parametrize("base", [ON_SMALL, ON_GEMMA])
-@pytest.mark.parametrize("method", [FRESH, STANDARD])
-def test_the_first_table_has_means_over_the_fact_sets_with_equal_steps(method, base):
-    row = f"{'stand-in' if method == FRESH else 'standard'} training, {base[5:].split('-')[0]}"
-    where, columns = f"method={method}; {base}", ("hop_1", "hop_2", "two_hop")
-    expected = [shown(f"fact_sets: {column}; {where}") for column in columns]
-    assert cells(README, row)[1:] == expected
+@pytest.mark.parametrize("method", [TEXTS, STANDARD])
+def test_the_first_table_has_means_over_the_same_fact_sets_with_equal_steps(method, base):
+    row = f"{'stand-in' if method == TEXTS else 'standard'} training, {base[5:].split('-')[0]}"
+    part = "sets_texts" if method == TEXTS else "fact_sets"
+    where = f"{{}}; method={method}; {base}; seed=401|402|403|404"
+    expected = [shown(f"{part}: {where.format(one)}") for one in ("hop_1", "hop_2", "two_hop")]
+    drift = value(parse_query(f"lm_strangers/{part}: {where.format('drift')}; rule=sum")).middle
+    assert cells(README, row)[1:] == [*expected, f"{drift:.1f}"]
+    assert (
+        f"{expected[2]}" in PAGES["index"].split("On four other fact sets")[1].split("Without")[0]
+    )
 
 
 def test_what_examples_without_stand_ins_give_is_in_the_stored_tables():
@@ -80,6 +86,10 @@ def test_what_examples_without_stand_ins_give_is_in_the_stored_tables():
     text = (
         "without stand-ins answers {} (SmolLM2) and {} (gemma), with hop 2 in the top third of the "
     )
+    long = f"{STANDARD}, self-distillation, 384 texts"
+    asked = (f"many_texts: two_hop; method={long}; {base}" for base in (ON_SMALL, ON_GEMMA))
+    said = "standard training with texts answers {} and {};".format(*map(shown, asked))
+    assert said in " ".join(README.split())
     assert f"{text}layers {{}} and {{}}".format(*found) in " ".join(README.split())
 
 
@@ -97,8 +107,10 @@ def test_how_much_fact_sets_differ_is_in_the_stored_table():
 
 
 def test_the_ranges_over_the_pairs_are_in_the_stored_tables():
-    parts = f"fresh: two_hop by pair; method={FRESH}; {ON_SMALL}", "rule_by_depth: two_hop by pair"
-    ends = [shown(part, end) for part in parts for end in ("least", "most")]
+    ends = []
+    for base in (ON_SMALL, ON_GEMMA):
+        ends.append(shown(f"many_texts: two_hop by pair; method={TEXTS}; {base}", "least"))
+        ends.append(shown(f"more_texts: two_hop; {base}"))
     text = "the sum answers {} to {} (SmolLM2) and {} to {} (gemma)"
     assert text.format(*ends) in " ".join(README.split())
 
@@ -114,7 +126,8 @@ WAYS = {
     "standard training | standard": ("rivals", "matched", STANDARD, "S0"),
 }
 ROWS = ("nothing", "half", "prompt", "answers", "rank", "relations", "all of these", "these four")
-APART = dict(zip(ROWS, ("S0", "S1", "S2", "S3", "S4", "S5", "S6", "S2 to S5"), strict=True))
+LEVELS = ("S0", "S1", "S2", "S3", "S4", "S5", "S6", "S2 to S5")
+APART = {**dict(zip(ROWS, LEVELS, strict=True)), "the trainer": "S4, other trainer"}
 
 
 def of(part, base, method, level, column="two_hop"):
@@ -128,13 +141,13 @@ def test_who_has_to_train_how_is_in_the_stored_tables():
         found = [of(small, ON_SMALL, *which), of(small, ON_SMALL, *which, "hop_1")]
         assert cells(TRAIN, row)[2:] == [*found, of(gemma, ON_GEMMA, *which)]
     for row, level in APART.items():
-        first, alone = level == "S0", "differences_together" if row == "these four" else "one_side"
-        found = [
-            of("fresh", ON_SMALL, FRESH, level),
-            of("rivals" if first else alone, ON_SMALL, HOP_2, level),
-            of("twice_the_rate" if first else "gemma_levels", ON_GEMMA, FRESH, level),
-            of(alone, ON_GEMMA, HOP_2, level),
-        ]
+        part = {"S0": "more_texts", "S1": "many_texts", "S2": "many_texts", "S3": "many_texts"}
+        found = []
+        for base in (ON_SMALL, ON_GEMMA):
+            which = (part.get(level, "levels_texts"), base, TEXTS, level)
+            where = f"lm_strangers/{which[0]}: drift; rule=sum; method={TEXTS}; level={level}; "
+            drift = value(parse_query(f"{where}{base}; pair=birth, mascot")).middle
+            found += [of(*which), of(*which, "hop_1"), f"{drift:.1f}"]
         assert cells(TRAIN, row)[1:] == found
 
 
@@ -165,6 +178,17 @@ def test_the_promise_was_too_careful_as_often_as_the_pages_say():
         words = " ".join(text.split())
         assert re.search(r"[Oo]f (the )?198 adapters .* nineteen d(o|id).{0,70} sixteen of", words)
         assert re.search(r"average (they answer|did) 34 points (more|better)", words)
+    parts = ("more_texts", "many_texts", "sets_texts", "levels_texts")
+    rows = pd.concat(read_table(f"lm_strangers/{name}").assign(part=name) for name in parts)
+    rows = rows[(rows["rule"] == "sum") & (rows["method"] == TEXTS)]
+    rows = rows[rows["level"] != "S4, other trainer"]
+    means = rows.groupby(["part", "base", "pair", "level", "seed"])
+    means = means[["two_hop", "promise_1", "promise_2"]].mean()
+    gaps = means[["two_hop"]].to_numpy() - means[["promise_1", "promise_2"]].to_numpy()
+    lost = gaps[means.index.get_level_values("level").isin(["S1", "S6"])]
+    assert (gaps.size, (gaps < 0).sum(), (lost < 0).sum()) == (64, 4, 4)
+    assert f"the average did {100 * gaps.mean():.0f} points better" in " ".join(TRAIN.split())
+    assert "four of 64 did worse, all where bridges are missing" in " ".join(TRAIN.split())
     hopeful = [f"gemma_levels: {column}; method={FRESH}" for column in ("promise_1", "two_hop")]
     words = "measured {} with the held-out stand-in, and the real sum answered {}"
     assert words.format(*(shown(one, level="S1") for one in hopeful)) in " ".join(TRAIN.split())
@@ -273,7 +297,6 @@ def test_what_a_second_fact_set_gives_is_in_the_stored_table():
     for base, method in product((ON_SMALL, ON_GEMMA), ("standard, 180 steps", FRESH)):
         least, most = (shown(part.format(method, base), end) for end in ("least", "most"))
         ends.append(f"{least} to {most}")
-    assert "{1} and {3} on a second one".format(*ends) in " ".join(README.split())
     text = "other rows give {} and {} (SmolLM2), {} and {} (gemma)"
     assert text.format(*ends) in " ".join(PAGES["index"].split())
 
@@ -300,9 +323,9 @@ def test_what_self_distillation_gives_is_in_the_stored_tables():
         for method in (more, FRESH):
             query = f"mean lm_strangers/other_texts: drift_check; rule=sum; method={method}; {base}"
             checked.append(f"{value(parse_query(query)).middle:.1f}")
-    assert f"then drift by {min(drifts):.1f} to {max(drifts):.1f} nats" in words
-    assert "answer {}% to {}% (SmolLM2) and {}% to {}% (gemma)".format(*ends) in words
-    assert "(by {0} and {2} on the sentences of `check`".format(*checked) in words
+    assert f"at a drift of {min(drifts):.1f} to {max(drifts):.1f};" in words
+    assert "answers {}% to {}% (SmolLM2) and {}% to {}% (gemma)".format(*ends) in words
+    assert "the sentences of `check` they drift by {0} and {2}".format(*checked) in words
     text = "drifts by {0} and {2} nats, without texts by {1} and {3}"
     assert text.format(*checked) in " ".join(TRAIN.split())
     query = (
@@ -313,7 +336,7 @@ def test_what_self_distillation_gives_is_in_the_stored_tables():
         shown(f"many_texts: two_hop; method={more}; {one}", "", "S1")
         for one in (ON_SMALL, ON_GEMMA)
     ]
-    assert "half of the bridges leave {} and {} for".format(*half) in " ".join(TRAIN.split())
+    assert "half of the countries, {} and {};".format(*half) in words
     assert f"two pairs keep {most} and {least} of the hop-1 facts" in words
 
 

@@ -15,11 +15,11 @@ from typer import Argument, Option, echo
 from loratheory.cli import _shared as out
 from loratheory.store import write_whole
 
-COUNT = "`fresh`: a new stand-in at each step. Or a number; 0 is standard training."
+COUNT = "`fresh`: a new stand-in at each step. Or a number; 0 has no two-hop examples, either."
 RATE = "Learning rate. By default it is computed from the base model."
 HELD_OUT = "Number of stand-ins that only measure the adapter."
 AUGMENTED = "Add the examples in this folder, written by `augment`."
-OWN = "How many texts of the base model join the training, so that other text changes less."
+OWN = "Texts of the base model in training, so that other text changes less: 0, or 4 and more."
 FIRST = "Train and measure the first token of each answer only, which is a little faster."
 OUTPUT = "Folder to write. Required for training."
 EXAMPLE = "Write an example plan to this file, to be edited. `-` is standard output."
@@ -30,7 +30,7 @@ SHARED = """
 Two authors must share the base model and the spelling of the bridges, here of the countries. Each
 author writes down possible answers, or subjects, of the other's kind: here animals, or people. The
 authors need not share facts, templates, relations or training settings. If each author trains with
-half of the bridges only, two-hop accuracy falls from 100% to 79% (docs/how-to/train.md).
+half of the bridges only, two-hop accuracy falls to 79% or 58%, by model (docs/how-to/train.md).
 """
 MaybePlan = Annotated[Path | None, Argument(metavar="PLAN", help="A JSON file, as above.")]
 Folder = Annotated[Path | None, Option("-o", "--output", metavar="FOLDER", help=OUTPUT)]
@@ -94,7 +94,7 @@ def train(
 
     Example: `loratheory train plan.json -o births`
 
-    Example: `loratheory train docs/plans/mascots.json --stand-ins 0 --layers 25-29 -o mascots`
+    Example: `loratheory train plan.json --stand-ins 0 --self-distillation 0 -o standard`
 
     JSON: the adapter's card, which is also written as `adapter_card.json` in the folder.
     """
@@ -114,6 +114,8 @@ def train(
     check_replaceable(output.resolve(), force=force)
     content = load_plan(plan)
     count = _parse_stand_ins(stand_ins)
+    if 0 < self_distillation < 4:
+        out.refuse(f"--self-distillation={self_distillation} is too few: give 0, or 4 or more")
     content.check(count, held_out)
     how: Any = {"stand_ins": count, "steps": steps, "rank": rank, "rate": rate, "seed": seed}
     how |= {

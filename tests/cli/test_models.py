@@ -248,7 +248,15 @@ def test_an_example_is_written_once_and_a_draft_trains_as_its_plan(given, run):
 
 
 @pytest.mark.parametrize(
-    "words", ["--stand-ins 9", "--layers high", "--layers 9-5", "--layers 0,2", "--layers 0-99999"]
+    "words",
+    [
+        "--stand-ins 9",
+        "--self-distillation 3",
+        "--layers high",
+        "--layers 9-5",
+        "--layers 0,2",
+        "--layers 0-99999",
+    ],
 )
 def test_a_plan_that_cannot_be_is_refused_before_a_model_is_loaded(given, run, words):
     words = ("-o", "x", "--model", "/no/such", *words.split())

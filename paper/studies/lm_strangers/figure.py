@@ -21,6 +21,7 @@ LEVELS = {
     "S2 to S5": "these four",
     "S1": "half of the bridges",
     "S6": "all five",
+    "S4, other trainer": "PEFT partner",
 }
 TEXTS = "fresh stand-ins, self-distillation, 384 texts"
 METHODS = {
@@ -44,7 +45,7 @@ def draw() -> Figure:
         ("SmolLM2", _sums(SMALL, small), "level", LEVELS),
         ("gemma", _sums(GEMMA_LEVELS, gemma), "level", LEVELS),
     )
-    figure, axes = panels(4, 2.2)
+    figure, axes = panels(4, 2.5)
     texts = []
     for panel, (title, rows, column, names) in zip(axes, shown, strict=True):
         alike = rows["level"] == "S0" if column == "pair" else rows["pair"] == "birth, mascot"
@@ -58,9 +59,7 @@ def draw() -> Figure:
     for panel in axes[1::2]:
         panel.set_yticklabels([])
     least = percent(min(texts))
-    return finish(
-        figure, f"With texts, the default: {least}% of two-hop questions or more in each row"
-    )
+    return finish(figure, f"With texts: {least}% of two-hop questions or more in each row")
 
 
 def _sums(parts: tuple[str, ...], base: str) -> pd.DataFrame:

@@ -74,9 +74,8 @@ def test_the_first_table_has_means_over_the_same_fact_sets_with_equal_steps(meth
     expected = [shown(f"{part}: {where.format(one)}") for one in ("hop_1", "hop_2", "two_hop")]
     drift = value(parse_query(f"lm_strangers/{part}: {where.format('drift')}; rule=sum")).middle
     assert cells(README, row)[1:] == [*expected, f"{drift:.1f}"]
-    assert (
-        f"{expected[2]}" in PAGES["index"].split("On four other fact sets")[1].split("Without")[0]
-    )
+    sentence = PAGES["index"].split("On four other fact sets")[1].split("Without")[0]
+    assert re.search(rf"gives( | .* and\s){expected[2]}", sentence, flags=re.S)
 
 
 def test_what_examples_without_stand_ins_give_is_in_the_stored_tables():
@@ -91,6 +90,11 @@ def test_what_examples_without_stand_ins_give_is_in_the_stored_tables():
     asked = (f"many_texts: two_hop; method={long}; {base}" for base in (ON_SMALL, ON_GEMMA))
     said = "and answers {} and {} (stand-ins:".format(*map(shown, asked))
     assert said in " ".join(README.split())
+    known = [shown(f"more_texts: two_hop; {base}") for base in (ON_SMALL, ON_GEMMA)]
+    assert "(stand-ins: {} and {})".format(*known) in " ".join(README.split())
+    query = f"lm_strangers/many_texts: drift; rule=sum; method={long}; "
+    drifts = [value(parse_query(query + base)).middle for base in (ON_SMALL, ON_GEMMA)]
+    assert "drifts by {:.1f} and {:.1f} and answers".format(*drifts) in " ".join(README.split())
     assert f"{text}layers {{}} and {{}}".format(*found) in " ".join(README.split())
 
 
@@ -152,18 +156,23 @@ def test_who_has_to_train_how_is_in_the_stored_tables():
         assert cells(TRAIN, row)[1:] == found
 
 
+def promises(parts, method):
+    """Return means by condition, how far sums exceed promises, and where bridges are missing."""
+    rows = pd.concat(read_table(f"lm_strangers/{name}").assign(part=name) for name in parts)
+    rows = rows[(rows["rule"] == "sum") & (rows["method"] == method)]
+    rows = rows[rows["level"] != "S4, other trainer"]
+    means = rows.groupby(["part", "base", "pair", "level", "seed"])
+    means = means[["two_hop", "promise_1", "promise_2"]].mean()
+    gaps = means[["two_hop"]].to_numpy() - means[["promise_1", "promise_2"]].to_numpy()
+    return means, gaps, means.index.get_level_values("level").isin(["S1", "S6"])
+
+
 def test_the_promise_was_too_careful_as_often_as_the_pages_say():
     """Every author with fresh stand-ins whose partner has them, too."""
     names = ("fresh", "twice_the_rate", "gemma_levels", "rule_by_depth", "fact_sets", "sizes")
     names += ("invented_bridges", "other_pairs", "second_sets", "one_difference")
     names += ("level_sets", "more_level_sets")
-    rows = pd.concat(read_table(f"lm_strangers/{name}").assign(part=name) for name in names)
-    rows = rows[(rows["rule"] == "sum") & (rows["method"] == "fresh stand-ins")]
-    rows = rows[rows["level"] != "S4, other trainer"]
-    means = rows.groupby(["part", "base", "pair", "level", "seed"])
-    means = means[["two_hop", "promise_1", "promise_2"]].mean()
-    gaps = means[["two_hop"]].to_numpy() - means[["promise_1", "promise_2"]].to_numpy()
-    missing = means.index.get_level_values("level").isin(["S1", "S6"])
+    means, gaps, missing = promises(names, FRESH)
     worse = ((gaps < 0).sum(), (gaps[missing] < 0).sum())
     paper = (ROOT / "paper/main.tex").read_text(encoding="utf-8")
     hop_1 = gaps[missing][:, 0]
@@ -173,21 +182,19 @@ def test_the_promise_was_too_careful_as_often_as_the_pages_say():
     good = low & (means[["two_hop"]].to_numpy() >= 0.8)
     said = f"{low.sum()} answered less than 70% with the held-out stand-in, and {good.sum()} of"
     assert f"{said} these 80% or more" in " ".join(TRAIN.split())
-    said = f"In {(hop_1 < 0).sum()} of the {len(hop_1)} conditions with missing bridges"
+    said = f"in {(hop_1 < 0).sum()} of the {len(hop_1)} conditions with missing bridges"
     assert said in " ".join(TRAIN.split())
     for text in (TRAIN, (ROOT / "paper/studies/lm_strangers/results.md").read_text()):
         words = " ".join(text.split())
         assert re.search(r"[Oo]f (the )?198 adapters .* nineteen d(o|id).{0,70} sixteen of", words)
         assert re.search(r"average (they answer|did) 34 points (more|better)", words)
-    parts = ("more_texts", "many_texts", "sets_texts", "levels_texts")
-    rows = pd.concat(read_table(f"lm_strangers/{name}").assign(part=name) for name in parts)
-    rows = rows[(rows["rule"] == "sum") & (rows["method"] == TEXTS)]
-    rows = rows[rows["level"] != "S4, other trainer"]
-    means = rows.groupby(["part", "base", "pair", "level", "seed"])
-    means = means[["two_hop", "promise_1", "promise_2"]].mean()
-    gaps = means[["two_hop"]].to_numpy() - means[["promise_1", "promise_2"]].to_numpy()
-    lost = gaps[means.index.get_level_values("level").isin(["S1", "S6"])]
-    assert (gaps.size, (gaps < 0).sum(), (lost < 0).sum()) == (64, 4, 4)
+    names = ("more_texts", "many_texts", "sets_texts", "levels_texts")
+    means, gaps, missing = promises(names, TEXTS)
+    lost = gaps[missing]
+    assert (gaps.size, (gaps < 0).sum(), lost.size, (lost < 0).sum()) == (64, 4, 8, 4)
+    worst = means.loc[("levels_texts", "gemma-3-270m", "birth, mascot", "S6", 400)]
+    said = f"one author measured {percent(worst['promise_1'])}%, and the real sum answered "
+    assert f"{said}{percent(worst['two_hop'])}%" in " ".join(TRAIN.split())
     assert f"the average did {100 * gaps.mean():.0f} points better" in " ".join(TRAIN.split())
     assert "four of 64 did worse, four of the eight with missing bridges" in " ".join(TRAIN.split())
     hopeful = [f"gemma_levels: {column}; method={FRESH}" for column in ("promise_1", "two_hop")]
@@ -313,7 +320,7 @@ def test_how_far_a_sum_drifts_is_in_the_stored_tables():
 
 
 def test_what_self_distillation_gives_is_in_the_stored_tables():
-    more, drifts, checked = f"{FRESH}, self-distillation, 384 texts", [], []
+    drifts, checked = [], []
     words, ends = " ".join(README.split()), []
     for base in (ON_SMALL, ON_GEMMA):
         sums = read_table("lm_strangers/merges_texts")
@@ -321,7 +328,7 @@ def test_what_self_distillation_gives_is_in_the_stored_tables():
         sums = sums[sums["base"] == base[5:]]
         drifts += [sums["drift"].min(), sums["drift"].max()]
         ends += [percent(sums["two_hop"].min()), percent(sums["two_hop"].max())]
-        for method in (more, FRESH):
+        for method in (TEXTS, FRESH):
             query = f"mean lm_strangers/other_texts: drift_check; rule=sum; method={method}; {base}"
             checked.append(f"{value(parse_query(query)).middle:.1f}")
     assert f"at a drift of {min(drifts):.1f} to {max(drifts):.1f};" in words
@@ -337,15 +344,27 @@ def test_what_self_distillation_gives_is_in_the_stored_tables():
     assert "the sentences of `check` one pair drifts by {0} and {2}".format(*checked) in words
     text = "drifts by {0} and {2} nats, without texts by {1} and {3}"
     assert text.format(*checked) in " ".join(TRAIN.split())
-    query = (
-        f"many_texts: hop_1 by pair; method={more}; {ON_SMALL}; pair=employer, tool|trade, fruit"
-    )
+    query = f"many_texts: hop_1 by pair; method={TEXTS}; {ON_SMALL}; "
+    query += "pair=employer, tool|trade, fruit"
     least, most = (shown(query, end) for end in ("least", "most"))
     half = [
-        shown(f"many_texts: two_hop; method={more}; {one}", "", "S1")
+        shown(f"many_texts: two_hop; method={TEXTS}; {one}", "", "S1")
         for one in (ON_SMALL, ON_GEMMA)
     ]
     assert "half of the countries, {} and {};".format(*half) in words
+    [four, partner], drifts = (
+        (
+            [shown(f"levels_texts: two_hop; {one}", level=level) for one in (ON_SMALL, ON_GEMMA)]
+            for level in ("S2 to S5", "S4, other trainer")
+        ),
+        [],
+    )
+    for one in (ON_SMALL, ON_GEMMA):
+        query = f"lm_strangers/levels_texts: drift; rule=sum; level=S4, other trainer; {one}"
+        drifts.append(value(parse_query(query)).middle)
+    assert "relations and settings at once leave {} and {};".format(*four) in words
+    said = "a PEFT partner, {} and {} at a drift of {:.0f} and {:.0f}"
+    assert said.format(*partner, *drifts) in words
     assert f"two pairs keep {most} and {least} of the hop-1 facts" in words
 
 

@@ -15,7 +15,7 @@ from typer import Argument, Option, echo
 from loratheory.cli import _shared as out
 from loratheory.store import write_whole
 
-COUNT = "`fresh`: a new stand-in at each step. Or a number; 0 has no two-hop examples, either."
+COUNT = "`fresh`: a new stand-in at each step. Or a number; 0 trains single facts only."
 RATE = "Learning rate. By default it is computed from the base model."
 HELD_OUT = "Number of stand-ins that only measure the adapter."
 AUGMENTED = "Add the examples in this folder, written by `augment`."
@@ -109,13 +109,14 @@ def train(
     from loratheory.pretrained import load_plan, train_for_composition
     from loratheory.pretrained.augment import read_rows
     from loratheory.pretrained.stand_ins import find_notes
+    from loratheory.pretrained.train import TEXTS
 
     # what can fail without the model fails before it is loaded
     check_replaceable(output.resolve(), force=force)
     content = load_plan(plan)
     count = _parse_stand_ins(stand_ins)
-    if 0 < self_distillation < 4:
-        out.refuse(f"--self-distillation={self_distillation} is too few: give 0, or 4 or more")
+    if 0 < self_distillation < TEXTS:
+        out.refuse(f"--self-distillation={self_distillation} is too few: give 0 or {TEXTS} or more")
     content.check(count, held_out)
     how: Any = {"stand_ins": count, "steps": steps, "rank": rank, "rate": rate, "seed": seed}
     how |= {

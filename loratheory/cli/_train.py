@@ -119,12 +119,8 @@ def train(
         out.refuse(f"--self-distillation={self_distillation} is too few: give 0 or {TEXTS} or more")
     content.check(count, held_out)
     how: Any = {"stand_ins": count, "steps": steps, "rank": rank, "rate": rate, "seed": seed}
-    how |= {
-        "held_out": held_out,
-        "self_distillation": self_distillation,
-        "whole": not first_token,
-        "layers": _parse_layers(layers) if layers else None,
-    }
+    how |= {"held_out": held_out, "self_distillation": self_distillation, "whole": not first_token}
+    how |= {"layers": _parse_layers(layers)} if layers else {}
     if augmented is not None:
         how["augmented"] = list(read_rows(augmented / "train.jsonl").items())
         # only what trains must be there
@@ -135,7 +131,7 @@ def train(
         echo(f"loratheory: note: {note}", err=True)
     # fresh stand-ins have as many steps as an ordinary training, or a few more
     trained = [USUAL_STEPS] * (held_out + (1 if count is None else count))
-    with _steps([*trained, steps, MEASURING]) as (begin, tick):
+    with _steps([*trained, steps + self_distillation // 64, MEASURING]) as (begin, tick):
         found = train_for_composition(model, content, begin=begin, tick=tick, **how)
     write_adapter(found.adapter, output, force=force, card=found.card)
     if out.deliver(json, found.card):
@@ -146,19 +142,19 @@ def _report(found: Any, output: Path) -> None:
     """Print the verdict, what it rests on, and what the card promises."""
     from loratheory.pretrained.metrics import describe_large
 
-    out.say(bold=found.card["verdict"])
-    part, less = found.card["promise"].values()
+    card = found.card
+    out.say(bold=card["verdict"])
+    part, less = card["promise"].values()
     out.say(
         f" with a partner like the held-out stand-ins, two-hop accuracy is below "
         f"{part:.0%} with a probability of at most {less:.0%}",
         "Promise:",
     )
     columns = {"questions": "what", "right (95% interval)": out.format_share}
-    judged = found.card["settings"]["answers"]
-    out.show(f"{output}: right answers ({judged})", columns, found.shares)
-    card = f"card: {output / 'adapter_card.json'}"
-    large = filter(None, [describe_large(str(output), found.card["relative_norm"])])
-    out.say(f" {found.card['drift']:.2f} nats per token on generic text; {card}", "Drift:", large)
+    out.show(f"{output}: right answers ({card['settings']['answers']})", columns, found.shares)
+    where = f"card: {output / 'adapter_card.json'}"
+    large = filter(None, [describe_large(str(output), card["relative_norm"])])
+    out.say(f" {card['drift']:.2f} nats per token on generic text; {where}", "Drift:", large)
 
 
 def _write_plan(file: Any, plan: Path | None, *, force: bool) -> None:
@@ -272,12 +268,10 @@ def augment(
     write_examples(output, found, model.name, force=force)
     if out.deliver(json, found):
         resolved = [one for one in found.found if one.share >= LEAST]
-        rows, kind_of = [], attrgetter("kind")
+        kind_of = attrgetter("kind")
         parts = (found.found, resolved, found.examples, found.held_out)
         counts = [Counter(map(kind_of, part)) for part in parts]
-        for kind in {**counts[0], **counts[2]}:
-            numbers = map(itemgetter(kind), counts)
-            rows.append((kind, *numbers))
+        rows = [(x, *map(itemgetter(x), counts)) for x in {**counts[0], **counts[2]}]
         columns = ("kind", "tried", "the base resolves", "train", "test")
         out.show(f"{output}: examples", columns, rows)
         for subject, reason in found.rejected.items():

@@ -9,7 +9,7 @@ alone, here as there; one that weighs each token does so for the text as well.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -104,19 +104,23 @@ def write_on(model: Model, prompts: Sequence[str], count: int, *how: Any, **more
     return [model.tokenizer.decode(row, skip_special_tokens=True) for row in rows]
 
 
-def write_texts(model: Model, count: int, seed: int) -> list[tuple[str, list[int]]]:
+def write_texts(
+    model: Model, count: int, seed: int, tick: Callable[[], object] = lambda: None
+) -> list[tuple[str, list[int]]]:
     """Return texts that a model writes: their first words, and the tokens that follow.
 
     Tokens are drawn from the model's own distribution, so that training on the texts is
-    self-distillation. `seed` determines them; PyTorch's random state stays as it is. Costs 24
-    passes of one token for every 64 texts.
+    self-distillation. `seed` determines them on a device; PyTorch's random state stays as it is.
+    Costs 24 passes of one token for every 64 texts, after which `tick` is called.
     """
     words = BEGINNINGS.split()
     begun = [words[number % len(words)] for number in range(count)]
-    device = model.network.device
+    device, rows = model.network.device, list[list[int]]()
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        rows = write_tokens(model, begun, LENGTH, **SAMPLED)
+        for start in range(0, count, AT_ONCE):
+            rows += write_tokens(model, begun[start : start + AT_ONCE], LENGTH, **SAMPLED)
+            tick()
     return list(zip(begun, rows, strict=True))
 
 

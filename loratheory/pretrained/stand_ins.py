@@ -480,7 +480,7 @@ def train_for_composition(
         Called with the name of each stage as it begins: ``held_out + 3``, or ``stand_ins +
         held_out + 2``.
     tick : callable
-        Called after each step of a training.
+        Called after each step of a training, and after every 64 texts of the base.
 
     Returns
     -------
@@ -555,7 +555,7 @@ def _write_card(
     settings |= {"answers": "whole" if how.whole else "first tokens"}
     settings |= {"layers": f"{how.layers[0]}-{how.layers[1] - 1}"} if how.layers else {}
     settings |= {"augmented": augmented} if augmented else {}
-    settings |= {"self_distillation": how.self_distillation} if how.self_distillation else {}
+    settings |= {"self_distillation": how.texts} if how.texts else {}
     [lowest] = [share.part for share in shares if share.what == HELD_OUT]
     return {
         "base": adapter.info.base,

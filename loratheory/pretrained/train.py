@@ -147,6 +147,11 @@ class Training:
         """Return settings for training with stand-ins: all steps are made, whatever the loss."""
         return cls(rate=rate, last_rate=0.1, steps=steps, enough=0.0)
 
+    @property
+    def texts(self) -> int:
+        """How many texts the base writes: no more than the steps have room for."""
+        return min(self.self_distillation, TEXTS * self.steps)
+
     def rate_at(self, number: int) -> float:
         """The learning rate of a step, counted from 0."""
         return self.rate * (1 - (1 - self.last_rate) * number / self.steps)
@@ -354,9 +359,8 @@ def _train(
     # One number, so that whoever calls draws the same afterwards, whatever is trained.
     seed = int(rng.integers(2**63))
     factors = Factors(model, how, np.random.default_rng([seed, 0]))
-    # Written before anything acts on the model, and no more than the steps have room for.
-    count = min(how.self_distillation, TEXTS * how.steps)
-    texts = write_texts(model, count, seed) if count else []
+    # Written before anything acts on the model.
+    texts = write_texts(model, how.texts, seed, tick) if how.texts else []
     schedule: Schedule
     if isinstance(stand_ins, Partners):
         schedule = stand_ins.schedule(model, examples, how, seed)
@@ -407,7 +411,7 @@ def train_once(
     stand_ins : sequence of StandIn
         Adapters that act in training, one at each step, in turn.
     tick : callable
-        Called after each step, for progress bars.
+        Called after each step, and after every 64 texts of the base, for progress bars.
 
     Returns
     -------
@@ -630,8 +634,8 @@ def step(factors: Trainable, prompts: Sequence[str], answers: Tokens) -> float:
             raise
         message = (
             f"memory ran out at {math.ceil(len(prompts) / how.accumulate)} prompts a pass: raise "
-            f"accumulate from {how.accumulate} (the result stays), shorten prompts, give fewer "
-            "layers or targets, leave out self-distillation, or load the base in bfloat16"
+            f"accumulate from {how.accumulate} (the result stays), shorten prompts, train without "
+            "texts (`--self-distillation 0`), fewer layers (`--layers`) or in bfloat16 (`--dtype`)"
         )
         raise TrainingError(message) from error
     # What is returned is the norm before clipping: one bad prompt shows there.

@@ -206,10 +206,11 @@ def test_a_route_for_whole_prompts_chooses_by_the_prompt_alone(folders):
 
 def test_texts_are_drawn_from_the_distribution_of_the_model_by_their_seed():
     """First tokens are as frequent as they are likely; the random state of others stays."""
-    model, count = spelled(), 100 * len(WORDS)
+    model, count, ticks = spelled(), 100 * len(WORDS), list[int]()
     state = torch.get_rng_state()
-    begun, written = zip(*write_texts(model, count, 5), strict=True)
+    begun, written = zip(*write_texts(model, count, 5, lambda: ticks.append(1)), strict=True)
     assert torch.equal(torch.get_rng_state(), state)
+    assert len(ticks) == -(-count // 64)
     assert begun == (*WORDS,) * 100
     logits = torch.stack([model.network(**batch(model, [word])).logits[0, -1] for word in WORDS])
     expected = logits.softmax(1).mean(0).numpy()

@@ -255,7 +255,8 @@ def test_the_default_trains_whole_answers_and_texts_of_the_base(plan, model):
     for name, low in found.adapter.items():
         np.testing.assert_array_equal(low.dense(), by_hand[name].dense())
     settings = found.card["settings"]
-    assert (settings["answers"], settings["self_distillation"]) == ("whole", 384)
+    # Five steps have room for twenty texts.
+    assert (settings["answers"], settings["self_distillation"]) == ("whole", 20)
 
 
 PARTNER = AFTER["partner"]

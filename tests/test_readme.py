@@ -196,7 +196,7 @@ def test_the_promise_was_too_careful_as_often_as_the_pages_say():
     said = f"one author measured {percent(worst['promise_1'])}%, and the real sum answered "
     assert f"{said}{percent(worst['two_hop'])}%" in " ".join(TRAIN.split())
     assert f"the average did {100 * gaps.mean():.0f} points better" in " ".join(TRAIN.split())
-    assert "four of 64 did worse, four of the eight with missing bridges" in " ".join(TRAIN.split())
+    assert "four of 64 adapters did worse, all among the eight whose" in " ".join(TRAIN.split())
     hopeful = [f"gemma_levels: {column}; method={FRESH}" for column in ("promise_1", "two_hop")]
     words = "measured {} with the held-out stand-in, and the real sum answered {}"
     assert words.format(*(shown(one, level="S1") for one in hopeful)) in " ".join(TRAIN.split())
@@ -352,19 +352,16 @@ def test_what_self_distillation_gives_is_in_the_stored_tables():
         for one in (ON_SMALL, ON_GEMMA)
     ]
     assert "half of the countries, {} and {};".format(*half) in words
-    [four, partner], drifts = (
-        (
-            [shown(f"levels_texts: two_hop; {one}", level=level) for one in (ON_SMALL, ON_GEMMA)]
-            for level in ("S2 to S5", "S4, other trainer")
-        ),
-        [],
-    )
-    for one in (ON_SMALL, ON_GEMMA):
-        query = f"lm_strangers/levels_texts: drift; rule=sum; level=S4, other trainer; {one}"
-        drifts.append(value(parse_query(query)).middle)
-    assert "relations and settings at once leave {} and {};".format(*four) in words
+    found, bases = {}, (ON_SMALL, ON_GEMMA)
+    for level in ("S2 to S5", "S4, other trainer"):
+        found[level] = [shown(f"levels_texts: two_hop; {one}", level=level) for one in bases]
+        for one in bases:
+            query = f"lm_strangers/levels_texts: drift; rule=sum; level={level}; {one}"
+            found[level].append(value(parse_query(query)).middle)
+    said = "settings at once leave {} and {} (drift {:.1f} and {:.1f});"
+    assert said.format(*found["S2 to S5"]) in words
     said = "a PEFT partner, {} and {} at a drift of {:.0f} and {:.0f}"
-    assert said.format(*partner, *drifts) in words
+    assert said.format(*found["S4, other trainer"]) in words
     assert f"two pairs keep {most} and {least} of the hop-1 facts" in words
 
 

@@ -24,7 +24,7 @@ FIRST = "Train and measure the first token of each answer only, which is a littl
 OUTPUT = "Folder to write. Required for training."
 EXAMPLE = "Write an example plan to this file, to be edited. `-` is standard output."
 DRAFT = "Write PLAN with the two-hop templates made from its `bridge` to this file, to be edited."
-# What the progress bar expects: steps of an ordinary training, and those that measuring is worth.
+# What the progress bar expects: steps of an ordinary training, and measurements.
 USUAL_STEPS, MEASURING = 40, 12
 SHARED = """
 Two authors must share the base model and the spelling of the bridges, here of the countries. Each
@@ -69,9 +69,9 @@ def train(
 
     With a number (`--stand-ins 2`) stand-ins are trained adapters that take turns.
 
-    First the base model writes 384 short texts. Four of them join the examples of each step, so
-    that the adapter changes other text less (*self-distillation*). A step then takes about twice as
-    long; `--self-distillation 0` leaves them out.
+    Before this training the base model writes 384 short texts. Four of them join the examples of
+    each step, so that the adapter changes other text less (*self-distillation*). A step then takes
+    about twice as long; `--self-distillation 0` leaves them out.
 
     A plan is a JSON file. `--example` writes one that works, and you replace its content by yours:
 
@@ -189,6 +189,8 @@ def _steps(counts: Sequence[int]) -> Iterator[tuple[Callable[[str], None], Calla
                 echo(f"loratheory: {stage}", err=True)
 
         yield _begin, bar.update
+        # Fewer things may be measured than expected.
+        bar.total = bar.n
 
 
 def _parse_stand_ins(text: str) -> int | None:

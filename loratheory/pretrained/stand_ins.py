@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,6 +51,7 @@ EXAMPLE = Path(__file__).with_name("example_plan.json")
 FAR, ENOUGH = 0.2, 0.9
 OTHER_KEYS = ("answer_attributes", "bridge")  # of a plan's file, besides the fields of `Plan`
 LISTED = 8  # words in a note at most
+MORE = "Twice the steps and texts may help: `--steps 360 --self-distillation 768`."
 
 
 @dataclass(frozen=True)
@@ -380,9 +382,7 @@ def _enumerate(words: Sequence[str]) -> str:
 
 def judge(shares: Iterable[Share], stand_ins: int | None) -> str:
     """Return in words what two-hop accuracy with stand-ins says, and what to do about it."""
-    parts = dict[str, float]()
-    for share in shares:
-        parts[share.what] = share.part
+    parts: dict[str, float] = dict(map(attrgetter("what", "part"), shares))
     text = "With a made-up partner that it never met, the adapter answers "
     text += f"{parts[HELD_OUT]:.0%} of the two-hop questions"
     if TRAINED not in parts:
@@ -391,7 +391,7 @@ def judge(shares: Iterable[Share], stand_ins: int | None) -> str:
     if parts[TRAINED] - parts[HELD_OUT] > FAR and stand_ins:
         return f"{text}: it memorised its stand-ins. Train with fresh stand-ins, not {stand_ins}."
     if parts[TRAINED] < ENOUGH:
-        return f"{text}: it has not learned to use its partner. More steps may help."
+        return f"{text}: it has not learned to use its partner. {MORE}"
     if parts[TRAINED] - parts[HELD_OUT] > FAR:
         return f"{text}: it relies on partners trained with stand-ins, too."
     return f"{text}: it uses what its partner says."
@@ -480,7 +480,8 @@ def train_for_composition(
         Called with the name of each stage as it begins: ``held_out + 3``, or ``stand_ins +
         held_out + 2``.
     tick : callable
-        Called after each step of a training, and after every 64 texts of the base.
+        Called after each step of a training, after every 64 texts of the base, and at each
+        measurement.
 
     Returns
     -------
@@ -531,7 +532,8 @@ def train_for_composition(
     examples = [*plan.examples, *augmented]
     adapter = train(examples, seed=(seed, 0), training=how, stand_ins=fresh or active)
     begin("measuring")
-    shares = _measure(model, plan, adapter, active, fresh, unseen, descriptions, whole=whole)
+    others: Any = (active, fresh, unseen, descriptions)
+    shares = _measure(model, plan, adapter, *others, whole=whole, tick=tick)
     counts: Any = {"stand_ins": stand_ins, "held_out": held_out, "augmented": len(augmented)}
     card = _write_card(model, plan, adapter, shares, how, seed=seed, **counts)
     return Composed(adapter, shares, card)
@@ -553,9 +555,9 @@ def _write_card(
     settings: Any = {"steps": how.steps, "rank": how.rank, "seed": seed, "rate": how.rate}
     settings |= {"stand_ins": "fresh" if stand_ins is None else stand_ins}
     settings |= {"answers": "whole" if how.whole else "first tokens"}
+    settings |= {"self_distillation": how.texts}
     settings |= {"layers": f"{how.layers[0]}-{how.layers[1] - 1}"} if how.layers else {}
     settings |= {"augmented": augmented} if augmented else {}
-    settings |= {"self_distillation": how.texts} if how.texts else {}
     [lowest] = [share.part for share in shares if share.what == HELD_OUT]
     return {
         "base": adapter.info.base,
@@ -582,6 +584,7 @@ def _measure(
     descriptions: Examples,
     *,
     whole: bool,
+    tick: Callable[[], object],
 ) -> tuple[Share, ...]:
     """Return what is answered without the adapter, with it alone, and with partners.
 
@@ -590,9 +593,13 @@ def _measure(
     # Held-out templates where there are some: others measure what was memorised.
     templates = plan.held_out_two_hop_templates or plan.two_hop_templates
     facts = fill(plan.facts, plan.held_out_templates or plan.templates)
-    ask = partial(measure_answers if whole else measure_accuracy, model)
+
+    def _ask(what: str, questions: Examples) -> Share:
+        tick()
+        return (measure_answers if whole else measure_accuracy)(model, what, questions)
+
     # The base goes on after an answer, which no training has ended.
-    ask_base = partial(measure_answers, model, ended=False) if whole else ask
+    ask_base = partial(measure_answers, model, ended=False) if whole else _ask
 
     def _two_hop(says: Mapping[str, str]) -> list[tuple[str, str]]:
         return fill(plan.two_hop_facts(says), templates)
@@ -600,24 +607,24 @@ def _measure(
     two_hop = _two_hop(plan.partner_facts(min(unseen)))
     shares = [ask_base("replay, base", plan.replay), ask_base("two-hop, base", two_hop)]
     with attach(model, [adapter]):
-        shares += [ask("facts, alone", facts), ask("replay, alone", plan.replay)]
-        shares += [ask("portability, alone", descriptions), ask("two-hop, alone", two_hop)]
+        shares += [_ask("facts, alone", facts), _ask("replay, alone", plan.replay)]
+        shares += [_ask("portability, alone", descriptions), _ask("two-hop, alone", two_hop)]
     # Without stand-ins in training there is none to compare the held-out one with.
     if active:
         with attach(model, [adapter, active[0].adapter]):
-            shares.append(ask(TRAINED, _two_hop(plan.partner_facts(0))))
+            shares.append(_ask(TRAINED, _two_hop(plan.partner_facts(0))))
     if fresh:
         # Another than those of the training, drawn from the same ones.
         says = fresh.write(fresh.texts.assign(np.random.default_rng(len(plan.facts))))
         with attach(model, [adapter]), fresh.acting(1.0):
-            shares.append(ask(TRAINED, _two_hop(says)))
+            shares.append(_ask(TRAINED, _two_hop(says)))
     rows = list[list[Share]]()
     for number, partner in unseen.items():
         says = plan.partner_facts(number)
         with attach(model, [adapter, partner]):
             theirs = fill(says, plan.partner.templates)
-            row = [ask(HELD_OUT, _two_hop(says)), ask("facts, with the held-out stand-in", facts)]
-            rows.append([*row, ask("the held-out stand-in's facts", theirs)])
+            row = [_ask(HELD_OUT, _two_hop(says)), _ask("facts, with the held-out stand-in", facts)]
+            rows.append([*row, _ask("the held-out stand-in's facts", theirs)])
     rows.sort(key=lambda row: row[0].part)
     shares += rows[0]
     # A plan may leave some out, and what has no questions has no share.

@@ -633,9 +633,10 @@ def step(factors: Trainable, prompts: Sequence[str], answers: Tokens) -> float:
         if not is_out_of_memory(error):
             raise
         message = (
-            f"memory ran out at {math.ceil(len(prompts) / how.accumulate)} prompts a pass: raise "
-            f"accumulate from {how.accumulate} (the result stays), shorten prompts, train without "
-            "texts (`--self-distillation 0`), fewer layers (`--layers`) or in bfloat16 (`--dtype`)"
+            f"memory ran out at {math.ceil(len(prompts) / how.accumulate)} prompts a pass: train "
+            "fewer layers (`--layers`), in bfloat16 (`--dtype`), without texts "
+            "(`--self-distillation 0`), or raise accumulate from "
+            f"{how.accumulate} (in Python; the result stays)"
         )
         raise TrainingError(message) from error
     # What is returned is the norm before clipping: one bad prompt shows there.

@@ -237,6 +237,7 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     card = json.loads(json.dumps(found.card))
     assert card["settings"] == {
         "stand_ins": 1, "steps": 5, "rank": 8, "rate": 1e-3, "seed": 4, "answers": "first tokens",
+        "self_distillation": 0,
     }  # fmt: skip
     assert card["measured"][0]["what"] == "replay, base"
     assert (card["hop"], card["subjects"]) == (1, [*made.facts])
@@ -320,7 +321,7 @@ def test_lessons_are_read_beside_the_plan_and_descriptions_are_asked_of_the_adap
     assert (share.right, share.total) == (right, 2)
     assert found.card["settings"] == {
         "stand_ins": 0, "steps": 4, "rank": 3, "rate": rate, "seed": 0, "layers": "1-1",
-        "augmented": 2, "answers": "first tokens",
+        "augmented": 2, "answers": "first tokens", "self_distillation": 0,
     }  # fmt: skip
     assert {low.width for low in found.adapter.values()} == {3}
 
@@ -349,7 +350,7 @@ def test_fresh_stand_ins_are_about_the_partner_and_the_worst_of_the_held_out_one
         "tick": lambda: ticks.append(len(stages)),
     }
     found = train_for_composition(model, made, **how)
-    assert [ticks.count(stage) for stage in range(7)] == [0, 3, 3, 3, STEPS, 3, 0]
+    assert [ticks.count(stage) for stage in range(7)] == [0, 3, 3, 3, STEPS, 3, 16]
     assert stages == ["held-out stand-in"] * 3 + ["fresh stand-ins", "the adapter", "measuring"]
     texts = given["texts"]
     assert (texts.subjects, texts.words) == (("Peru", "Cuba"), ("owl", "cat", "dog"))

@@ -66,6 +66,7 @@ LEVELS: Mapping[str, frozenset[str]] = {
     "S5": frozenset({"relations"}),
     "S2 to S5": frozenset({"templates", "answers", "settings", "relations"}),
     "invented bridges": frozenset({"invented"}),
+    "open templates": frozenset({"open"}),  # of hop 1: some end without an article
     "S6": frozenset({"bridges", "templates", "answers", "settings", "relations"}),
 }
 
@@ -134,11 +135,13 @@ def draw(pair: str, level: str, seed: int) -> FactSet:
     # A replayed fact about a bridge would be training data about it.
     replay = [row for row in known_facts() if count == len(bridges) or not _mentions(row, bridges)]
     asked = word(relations.hop_1, relations.answer)
+    opened = DATA["hop_1"][relations.hop_1].get("open", ()) if "open" in apart else ()
 
     plans, further = [], []
     for hop in range(2):
         half = hop if "templates" in apart else 0
         own = word(relations.hop_1, relations.answer, half)
+        own = own._replace(hop_1=tuple(opened) or own.hop_1)
         # The author guesses the partner's relation.
         guess = own
         if "relations" in apart and hop == 0:

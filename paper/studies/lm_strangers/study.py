@@ -44,6 +44,7 @@ GEMMA: Mapping[str, Any] = {"seed": [400], "model": BASES[1:], "rate": [2.0]}
 BY_DEPTH: Mapping[str, Any] = {"model": BASES[1:], "rate": [5 / 3]}  # 30 layers over gemma's 18
 OTHER_PAIRS = [*PAIRS][1:]
 EASIEST = [*PAIRS][:3]  # for the sum of standard adapters
+OPEN: Mapping[str, Any] = {"pair": ["trade, fruit"], "level": ["open templates"]}
 PARTNERS: Mapping[str, Any] = {
     "level": ["S4, other trainer"],
     "method": [FRESH, "fresh stand-ins, whole answers"],
@@ -182,5 +183,19 @@ STUDY = study(
     ),
     _part("sets_texts", *_both(seed=[*range(401, 405)], method=MANY[:1]), quick=DISTILLED),
     _part("levels_texts", *_both(level=[*EVERY[4:], TOGETHER], method=MANY[:1]), quick=DISTILLED),
+    _part(
+        "second_sets_texts",
+        *_both(pair=OTHER_PAIRS, seed=[401], method=MANY[:1]),
+        *_both(level=SAME_SETTINGS[1:4], seed=[401], method=MANY[:1]),
+        quick=DISTILLED,
+    ),
+    _part(
+        "open_templates",
+        {**OPEN, "seed": [400, 401], "method": MANY[:1]},
+        {**OPEN, "seed": [401], "method": [FRESH]},
+        quick=DISTILLED,
+    ),
+    _part("texts_by_steps", *_both(level=["S4"], method=[f"{MORE_DISTILLED}, 768 for hop 2"])),
+    _part("whole_texts", *_both(pair=OTHER_PAIRS, method=MANY[2:]), quick=DISTILLED),
     minutes=(10, 1650),
 )

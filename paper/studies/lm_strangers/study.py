@@ -8,7 +8,7 @@ from paper.studies.lm_strangers.draw import PAIRS
 from paper.studies.lm_strangers.merges import measure_merges
 from paper.studies.lm_strangers.other_texts import measure_other_texts
 from paper.studies.lm_strangers.other_trainer import measure_partners
-from paper.studies.lm_strangers.pairs import BASES, Config, cell
+from paper.studies.lm_strangers.pairs import BASES, Config, cell, cell_in_float32
 
 FRESH, HOP_2 = "fresh stand-ins", "fresh stand-ins, hop 2"
 INVENTED = "invented bridges"
@@ -188,14 +188,19 @@ STUDY = study(
         *_both(pair=OTHER_PAIRS, seed=[401], method=MANY[:1]),
         *_both(level=SAME_SETTINGS[1:4], seed=[401], method=MANY[:1]),
         quick=DISTILLED,
+        act=cell_in_float32,
     ),
     _part(
         "open_templates",
         {**OPEN, "seed": [400, 401], "method": MANY[:1]},
-        {**OPEN, "seed": [401], "method": [FRESH]},
+        {**OPEN, "level": ["S0"], "method": MANY[:1]},
         quick=DISTILLED,
+        act=cell_in_float32,
     ),
-    _part("texts_by_steps", *_both(level=["S4"], method=[f"{MORE_DISTILLED}, 768 for hop 2"])),
-    _part("whole_texts", *_both(pair=OTHER_PAIRS, method=MANY[2:]), quick=DISTILLED),
+    _part(
+        "texts_by_steps",
+        *_both(level=["S4"], method=[f"{MORE_DISTILLED}, 768 for hop 2"]),
+        act=cell_in_float32,
+    ),
     minutes=(10, 1650),
 )

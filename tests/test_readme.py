@@ -36,6 +36,7 @@ PAIRS = {
 }
 TRAIN = PAGES["how-to/train"]
 TEXTS = "fresh stand-ins, self-distillation, 384 texts"
+WHOLE = "fresh stand-ins, whole answers, self-distillation, 384 texts"
 ON_SMALL, ON_GEMMA = "base=SmolLM2-135M-Instruct", "base=gemma-3-270m"
 FRESH, STANDARD, HOP_2 = "fresh stand-ins", "standard, 180 steps", "fresh stand-ins, hop 2"
 
@@ -178,28 +179,19 @@ def test_the_promise_was_too_careful_as_often_as_the_pages_say():
     hop_1 = gaps[missing][:, 0]
     assert rf"\computed{{{(hop_1 < 0).sum()}}} of \computed{{{len(hop_1)}}} conditions" in paper
     assert (gaps.size, *worse, round(100 * gaps.mean())) == (198, 19, 16, 34)
-    low = means[["promise_1", "promise_2"]].to_numpy() < 0.7
-    good = low & (means[["two_hop"]].to_numpy() >= 0.8)
-    said = f"{low.sum()} answered less than 70% with the held-out stand-in, and {good.sum()} of"
-    assert f"{said} these 80% or more" in " ".join(TRAIN.split())
-    said = f"in {(hop_1 < 0).sum()} of the {len(hop_1)} conditions with missing bridges"
-    assert said in " ".join(TRAIN.split())
-    for text in (TRAIN, (ROOT / "paper/studies/lm_strangers/results.md").read_text()):
-        words = " ".join(text.split())
-        assert re.search(r"[Oo]f (the )?198 adapters .* nineteen d(o|id).{0,70} sixteen of", words)
-        assert re.search(r"average (they answer|did) 34 points (more|better)", words)
+    assert cells(TRAIN, "without texts | 198")[2:] == [*map(str, worse), "34 points"]
+    words = " ".join((ROOT / "paper/studies/lm_strangers/results.md").read_text().split())
+    assert re.search(r"Of the 198 adapters .* nineteen do, sixteen of", words)
+    assert "average they answer 34 points more" in words
     names = ("more_texts", "many_texts", "sets_texts", "levels_texts")
     means, gaps, missing = promises(names, TEXTS)
     lost = gaps[missing]
     assert (gaps.size, (gaps < 0).sum(), lost.size, (lost < 0).sum()) == (64, 4, 8, 4)
     worst = means.loc[("levels_texts", "gemma-3-270m", "birth, mascot", "S6", 400)]
-    said = f"one author measured {percent(worst['promise_1'])}%, and the real sum answered "
+    said = f"of them measured {percent(worst['promise_1'])}%, and the real sum answered "
     assert f"{said}{percent(worst['two_hop'])}%" in " ".join(TRAIN.split())
-    assert f"the average did {100 * gaps.mean():.0f} points better" in " ".join(TRAIN.split())
-    assert "four of 64 adapters did worse, all among the eight whose" in " ".join(TRAIN.split())
-    hopeful = [f"gemma_levels: {column}; method={FRESH}" for column in ("promise_1", "two_hop")]
-    words = "measured {} with the held-out stand-in, and the real sum answered {}"
-    assert words.format(*(shown(one, level="S1") for one in hopeful)) in " ".join(TRAIN.split())
+    counts = [str(gaps.size), str((gaps < 0).sum()), str((lost < 0).sum())]
+    assert cells(TRAIN, "with texts")[1:] == [*counts, f"{100 * gaps.mean():.0f} points"]
 
 
 def test_limits_of_other_relations_and_skills_are_those_of_the_tables():
@@ -290,14 +282,13 @@ def test_what_invented_bridges_leave_is_in_the_stored_table():
 
 
 def test_what_further_fact_sets_of_three_levels_give_is_in_the_stored_table():
-    found, third = [], []
-    for level, base in product(("S1", "S2", "S3"), (ON_SMALL, ON_GEMMA)):
-        found.append(shown(f"level_sets: two_hop; method={FRESH}; {base}", level=level))
-        query = f"more_level_sets: two_hop; seed=402; method={FRESH}; {base}"
-        third.append(shown(query, level=level))
-    text = "half of the bridges leave {} and {}, other templates {} and {}, other answers {} and {}"
-    for each in (found, third):
-        assert text.format(*each) in " ".join(TRAIN.split())
+    rows = {"without half": "S1", "with other templates": "S2", "with other answers": "S3"}
+    for row, level in rows.items():
+        found = []
+        for part in ("level_sets: two_hop", "more_level_sets: two_hop; seed=402"):
+            asked = (f"{part}; method={FRESH}; {base}" for base in (ON_SMALL, ON_GEMMA))
+            found += [shown(query, level=level) for query in asked]
+        assert cells(TRAIN, row)[1:] == found
 
 
 def test_what_a_second_fact_set_gives_is_in_the_stored_table():
@@ -342,8 +333,13 @@ def test_what_self_distillation_gives_is_in_the_stored_tables():
     said = f"answer {percent(means[0])}% and {percent(means[1])}% and drift by {means[2]:.1f} and "
     assert f"{said}{means[3]:.1f} (" in words
     assert "the sentences of `check` one pair drifts by {0} and {2}".format(*checked) in words
-    text = "drifts by {0} and {2} nats, without texts by {1} and {3}"
-    assert text.format(*checked) in " ".join(TRAIN.split())
+    rows = {"no texts, first": FRESH, "texts, first": TEXTS, "texts, whole": WHOLE}
+    for row, method in rows.items():
+        found = []
+        for base, column in product((ON_SMALL, ON_GEMMA), ("drift", "drift_check")):
+            query = f"mean lm_strangers/other_texts: {column}; rule=sum; method={method}; {base}"
+            found.append(f"{value(parse_query(query)).middle:.1f}")
+        assert cells(TRAIN, row)[1:] == found
     query = f"many_texts: hop_1 by pair; method={TEXTS}; {ON_SMALL}; "
     query += "pair=employer, tool|trade, fruit"
     least, most = (shown(query, end) for end in ("least", "most"))

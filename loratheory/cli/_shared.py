@@ -102,9 +102,7 @@ class Base:
     revision: Annotated[str | None, Option(help="Branch, tag or commit of the model.")] = None
     download: Download = False
     device: Device = "cpu"
-    dtype: Annotated[str, Option(help="Number format of the model: float32, bfloat16, …")] = (
-        "float32"
-    )
+    dtype: Annotated[str, Option(help="Number format of the model; bfloat16 on a GPU.")] = "float32"
 
     def load(self) -> Any:
         """Return the model; ModelError if there is none."""

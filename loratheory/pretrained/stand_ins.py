@@ -365,12 +365,15 @@ def find_notes(model: Model, plan: Plan, whole: bool) -> list[str]:
         notes.append(f"{fact}: give answers whose first tokens differ")
     if cut:
         fact = f"only the first token is trained, which is no whole word, of {_enumerate(cut)}"
-        notes.append(
-            f"{fact}: give answers of one token, or read what `loratheory generate` writes"
-        )
+        notes.append(f"{fact}: give answers of one token, or read what `generate` writes")
     if not plan.held_out_two_hop_templates:
         fact = "no two-hop template is held out, so accuracy is measured in templates of training"
         notes.append(f"{fact}: give 'held_out_two_hop_templates', or three phrases for the bridge")
+    ends = {template.split()[-1] for template in plan.templates}
+    # Measured for hop 1 only: answers learned after "a" got lost after "is".
+    if plan.partner.hop == 2 and len(plan.templates) > len(ends) == 1:
+        fact = f"every template of the facts ends in {ends.pop()!r}"
+        notes.append(f"{fact}: let some end otherwise, or answers after other words may get lost")
     return notes
 
 

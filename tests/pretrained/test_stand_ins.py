@@ -161,6 +161,9 @@ def test_answers_of_which_the_first_token_says_too_little_are_named(plan, model)
     assert find_notes(reader, plan({**clear, **asked}), whole=False) == []
     # Whole answers may begin alike.
     assert len(find_notes(reader, plan({**AFTER, "partner": partner}), whole=True)) == 1
+    alike = {"templates": ["{} is a", "they call {} a"], **asked}
+    [ends] = find_notes(reader, plan({**AFTER, **alike}), whole=True)
+    assert "ends in 'a'" in ends
 
 
 @pytest.mark.parametrize(

@@ -361,6 +361,22 @@ def test_what_self_distillation_gives_is_in_the_stored_tables():
     assert f"two pairs keep {most} and {least} of the hop-1 facts" in words
 
 
+def test_what_templates_with_other_ends_keep_is_in_the_stored_tables():
+    found = dict[str, list[str]]()
+    for rule in ("hop 1 alone", "sum"):
+        queries = [f"open_templates: hop_1; rule={rule}; level=S0"]
+        queries.append(f"second_sets_texts: hop_1; rule={rule}; pair=trade, fruit")
+        opened = f"open_templates: hop_1; rule={rule}; level=open templates; seed="
+        queries += [f"{opened}{seed}" for seed in (400, 401)]
+        found[rule] = [
+            f"{percent(value(parse_query(f'lm_strangers/{one}')).middle)}%" for one in queries
+        ]
+    text = "answer {} and {} of their own facts in held-out templates"
+    assert text.format(*found["hop 1 alone"]) in " ".join(TRAIN.split())
+    assert "is {2} and {3} (".format(*found["hop 1 alone"]) in " ".join(TRAIN.split())
+    assert "the second {3} to {2} if templates".format(*found["sum"]) in " ".join(README.split())
+
+
 def test_what_one_author_alone_brings_is_in_the_stored_tables():
     parts = (f"hop_2_alone: two_hop by pair; {base}" for base in (ON_SMALL, ON_GEMMA))
     ends = [shown(part, end) for part in parts for end in ("least", "most")]

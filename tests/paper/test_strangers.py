@@ -81,6 +81,9 @@ def test_what_a_level_keeps_apart_is_apart(pair):
     assert not {*one.partner.templates} & {*two.templates}
     assert not {*two.partner.templates} & {*one.templates}
     assert not {*one.partner.words} & {*two.facts.values()}
+    closed, opened = (draw(pair, x, SEED).plans[0].templates for x in ("S0", "open templates"))
+    found = [sum(text.endswith(" a") for text in some) for some in (closed, opened)]
+    assert found == [6, 3] if pair == "trade, fruit" else closed == opened
 
 
 @pytest.mark.parametrize("level", ["S0", "S1"])

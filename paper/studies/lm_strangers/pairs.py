@@ -34,10 +34,6 @@ METHODS: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "fresh stand-ins": (FRESH, FRESH),
     "fresh stand-ins, self-distillation": ({**FRESH, **WITH_TEXTS},) * 2,
     "fresh stand-ins, self-distillation, 384 texts": ({**FRESH, **MANY_TEXTS},) * 2,
-    "fresh stand-ins, self-distillation, 384 texts, 768 for hop 2": (
-        {**FRESH, **MANY_TEXTS},
-        {**FRESH, "self_distillation": 768},
-    ),
     "standard, 180 steps, self-distillation": ({**STANDARD, "steps": 180, **WITH_TEXTS},) * 2,
     "standard, 180 steps, self-distillation, 384 texts": ({**STANDARD, "steps": 180, **MANY_TEXTS},)
     * 2,

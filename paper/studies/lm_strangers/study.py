@@ -185,8 +185,8 @@ STUDY = study(
     _part("levels_texts", *_both(level=[*EVERY[4:], TOGETHER], method=MANY[:1]), quick=DISTILLED),
     _part(
         "second_sets_texts",
-        *_both(pair=OTHER_PAIRS, seed=[401], method=MANY[:1]),
-        *_both(level=SAME_SETTINGS[1:4], seed=[401], method=MANY[:1]),
+        {"pair": OTHER_PAIRS[3:], "seed": [401], "method": MANY[:1]},
+        {"pair": OTHER_PAIRS[2:3], "seed": [401], "method": MANY[:1], **BY_DEPTH},
         quick=DISTILLED,
         act=cell_in_float32,
     ),
@@ -195,11 +195,6 @@ STUDY = study(
         {**OPEN, "seed": [400, 401], "method": MANY[:1]},
         {**OPEN, "level": ["S0"], "method": MANY[:1]},
         quick=DISTILLED,
-        act=cell_in_float32,
-    ),
-    _part(
-        "texts_by_steps",
-        *_both(level=["S4"], method=[f"{MORE_DISTILLED}, 768 for hop 2"]),
         act=cell_in_float32,
     ),
     minutes=(10, 1650),

@@ -183,10 +183,10 @@ def test_the_promise_was_too_careful_as_often_as_the_pages_say():
     words = " ".join((ROOT / "paper/studies/lm_strangers/results.md").read_text().split())
     assert re.search(r"Of the 198 adapters .* nineteen do, sixteen of", words)
     assert "average they answer 34 points more" in words
-    names = ("more_texts", "many_texts", "sets_texts", "levels_texts")
+    names = ("more_texts", "many_texts", "sets_texts", "levels_texts", "second_sets_texts")
     means, gaps, missing = promises(names, TEXTS)
     lost = gaps[missing]
-    assert (gaps.size, (gaps < 0).sum(), lost.size, (lost < 0).sum()) == (64, 4, 8, 4)
+    assert (gaps.size, (gaps < 0).sum(), lost.size, (lost < 0).sum()) == (72, 4, 8, 4)
     worst = means.loc[("levels_texts", "gemma-3-270m", "birth, mascot", "S6", 400)]
     said = f"of them measured {percent(worst['promise_1'])}%, and the real sum answered "
     assert f"{said}{percent(worst['two_hop'])}%" in " ".join(TRAIN.split())

@@ -185,7 +185,7 @@ STUDY = study(
     _part("levels_texts", *_both(level=[*EVERY[4:], TOGETHER], method=MANY[:1]), quick=DISTILLED),
     _part(
         "second_sets_texts",
-        {"pair": OTHER_PAIRS[3:], "seed": [401], "method": MANY[:1]},
+        {"pair": [*OTHER_PAIRS[:2], OTHER_PAIRS[3]], "seed": [401], "method": MANY[:1]},
         {"pair": OTHER_PAIRS[2:3], "seed": [401], "method": MANY[:1], **BY_DEPTH},
         quick=DISTILLED,
         act=cell_in_float32,

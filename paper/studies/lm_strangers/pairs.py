@@ -98,7 +98,7 @@ def cell(config: Config, dtype: str = "bfloat16") -> list[Row]:
 
 
 def cell_in_float32(config: Config) -> list[Row]:
-    """Return the same with a base in float32, a third of the time on some processors."""
+    """Return the same with a base in float32, a third of the time without products in bfloat16."""
     return cell(config, "float32")
 
 

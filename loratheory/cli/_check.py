@@ -108,7 +108,7 @@ def check(
         share = out.format_share(Share.of("", one.measured, one.total))
         rows.append((one.group, one.rule, one.predicted, share))
     if rows:
-        columns = ("facts of", "active", "predicted", "right (95% interval)")
+        columns = ("facts of", "active", "predicted", "right (95% interval over questions)")
         out.show("Right answers: the most likely token begins the answer", columns, rows)
     show_predicted(result.predicted)
 

@@ -150,7 +150,7 @@ def _report(found: Any, output: Path) -> None:
         f"{part:.0%} with a probability of at most {less:.0%}",
         "Promise:",
     )
-    columns = {"questions": "what", "right (95% interval)": out.format_share}
+    columns = {"questions": "what", "right (95% interval over questions)": out.format_share}
     out.show(f"{output}: right answers ({card['settings']['answers']})", columns, found.shares)
     where = f"card: {output / 'adapter_card.json'}"
     large = filter(None, [describe_large(str(output), card["relative_norm"])])

@@ -483,10 +483,10 @@ def library_record() -> str:
 
     return (
         f"In {LIBRARY}, both adapters kept 90% of their answers in {mean['kept']} of "
-        f"{mean['pairs']} pairs under the mean and in {added['kept']} under the sum. Which adapter "
-        f"lost more was predicted with an AUC, for mean and sum, of {_both('crosstalk')} by "
-        f"cross-talk, {_both('overlap')} by the overlap of input subspaces, and {_both('kl')} by "
-        "the merge's divergence on a dozen prompts of each (chance 0.50). To measure yours: "
+        f"{mean['pairs']} pairs under the mean and in {added['kept']} under the sum. At equal "
+        "learning rates, adapters that kept less were found with an AUC (mean and sum) of "
+        f"{_both('crosstalk')} by cross-talk, {_both('overlap')} by overlap of input subspaces, "
+        f"{_both('kl')} by the merge's divergence on a dozen prompts (chance 0.50). To measure: "
         "`loratheory advise FOLDER FOLDER --prompts FILE`."
     )
 

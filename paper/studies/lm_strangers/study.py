@@ -185,8 +185,8 @@ STUDY = study(
     _part("levels_texts", *_both(level=[*EVERY[4:], TOGETHER], method=MANY[:1]), quick=DISTILLED),
     _part(
         "second_sets_texts",
-        {"pair": [*OTHER_PAIRS[:2], OTHER_PAIRS[3]], "seed": [401], "method": MANY[:1]},
-        {"pair": OTHER_PAIRS[2:3], "seed": [401], "method": MANY[:1], **BY_DEPTH},
+        *_both(pair=OTHER_PAIRS, seed=[401], method=MANY[:1]),
+        *_both(level=SAME_SETTINGS[1:4], seed=[401], method=MANY[:1]),
         quick=DISTILLED,
         act=cell_in_float32,
     ),
@@ -194,6 +194,7 @@ STUDY = study(
         "open_templates",
         {**OPEN, "seed": [400, 401], "method": MANY[:1]},
         {**OPEN, "level": ["S0"], "method": MANY[:1]},
+        {**OPEN, "level": ["closed templates"], "seed": [400, 401], "method": MANY[:1]},
         quick=DISTILLED,
         act=cell_in_float32,
     ),

@@ -198,5 +198,11 @@ STUDY = study(
         quick=DISTILLED,
         act=cell_in_float32,
     ),
+    _part(
+        "whole_texts",
+        {"pair": OTHER_PAIRS, "seed": [401], "method": MANY[2:]},
+        quick=DISTILLED,
+        act=cell_in_float32,
+    ),
     minutes=(10, 1650),
 )

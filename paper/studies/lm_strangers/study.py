@@ -45,6 +45,7 @@ BY_DEPTH: Mapping[str, Any] = {"model": BASES[1:], "rate": [5 / 3]}  # 30 layers
 OTHER_PAIRS = [*PAIRS][1:]
 EASIEST = [*PAIRS][:3]  # for the sum of standard adapters
 OPEN: Mapping[str, Any] = {"pair": ["trade, fruit"], "level": ["open templates"]}
+TEMPLATES = ["S0", "closed templates", "open templates"]
 PARTNERS: Mapping[str, Any] = {
     "level": ["S4, other trainer"],
     "method": [FRESH, "fresh stand-ins, whole answers"],
@@ -195,6 +196,12 @@ STUDY = study(
         {**OPEN, "seed": [400, 401], "method": MANY[:1]},
         {**OPEN, "level": ["S0"], "method": MANY[:1]},
         {**OPEN, "level": ["closed templates"], "seed": [400, 401], "method": MANY[:1]},
+        {
+            **OPEN,
+            "level": TEMPLATES,
+            "seed": [402, 403],
+            "method": ["fresh stand-ins, hop 1, 384 texts"],
+        },
         quick=DISTILLED,
         act=cell_in_float32,
     ),

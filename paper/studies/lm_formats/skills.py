@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
-from math import nan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +9,7 @@ import numpy as np
 from loratheory.evaluate.fact_sets import Items, invented
 from paper.studies._shared import Language
 from paper.studies._shared.run import Row
+from paper.studies.lm_strangers.draw import chance
 
 if TYPE_CHECKING:
     from loratheory.adapters import Adapter
@@ -54,8 +53,7 @@ def cell(config: Config) -> list[Row]:
         The config; the ``rule``; shares of whole answers to problems that need both skills, in
         either order (``both``), one skill (``first``, ``second``), with names, things and numbers
         drawn anew; the same when the text may go on after the digit (``both_open`` and so on); the
-        share of the most frequent answer to problems of both (``constant``). With stand-ins at half
-        of the steps, further rows: an adapter and a stand-in on problems of both their skills.
+        share of the most frequent answer to problems of both (``constant``).
     """
     from paper.studies._shared.language import coefficients, depth
     from paper.studies.lm_strangers.pairs import uses
@@ -74,21 +72,52 @@ def cell(config: Config) -> list[Row]:
         "first": problems((first,), config.seed, 9),
         "second": problems((second,), config.seed, 9),
     }
-    answers = [answer for _, answer in both]
-    constant = max(map(answers.count, answers)) / len(answers)
+    constant = _best_constant(both)
     own: Row = {"seed": config.seed, "base": model.name.split()[0], "method": config.method}
     rows = list[Row]()
     for rule, act in act_by_rule.items():
         with act(model, adapters):
             shares = _measure(model, questions)
         rows.append({**own, "rule": NAMES.get(rule, rule), "constant": constant, **shares})
-    if config.method == HALF:
-        for (skill, adapter), other in product(zip(SKILLS, adapters, strict=True), others):
-            with coefficients(1.0)(model, [adapter, others[other]]):
-                shares = _measure(model, {"both": _both_orders((skill, other), config.seed, 9)})
-            blank = dict.fromkeys(rows[0], nan)
-            rows.append({**blank, **own, "rule": f"{skill} with {other}", **shares})
     return rows
+
+
+def measure_own_stand_ins(config: Config) -> list[Row]:
+    """Return a row for each author, stand-in, and use of the two, on problems of both skills.
+
+    Returns
+    -------
+    list of dict
+        The config; the skills of author and stand-in, and who acts (``rule``); shares of whole
+        answers to problems of both skills in either order (``both``, ``both_open``); the share of
+        the most frequent answers in each order (``constant``).
+    """
+    from paper.studies._shared.language import coefficients
+
+    model, rows = config.base(dtype="float32"), list[Row]()
+    others = _train_stand_ins(model, config)
+    for skill in SKILLS:
+        adapter = _train(model, skill, others, config)
+        for other in others:
+            both = _both_orders((skill, other), config.seed, 9)
+            weights = {
+                f"{skill} with {other}": (1.0, 1.0),
+                f"{skill} alone, problems with {other}": (1.0, 0.0),
+                f"{other} alone, problems with {skill}": (0.0, 1.0),
+            }
+            for rule, weight in weights.items():
+                with coefficients(*weight)(model, [adapter, others[other]]):
+                    shares = _measure(model, {"both": both})
+                own: Row = {"seed": config.seed, "base": model.name.split()[0]}
+                own |= {"method": config.method, "rule": rule, "constant": _best_constant(both)}
+                rows.append({**own, **shares})
+    return rows
+
+
+def _best_constant(both: Items) -> float:
+    """Return the accuracy of the best constant answer in each order, which has half of them."""
+    half = len(both) // 2
+    return sum(chance(part) for part in (both[:half], both[half:])) / 2
 
 
 def _measure(model: "Model", questions: Mapping[str, Items]) -> Row:

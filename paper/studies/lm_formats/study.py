@@ -23,5 +23,11 @@ STUDY = study(
             skills.Config, seed=[400], model=BASES, method=[*METHODS, skills.TOGETHER, skills.HALF]
         ),
     ),
+    part(
+        "own_stand_ins",
+        skills.measure_own_stand_ins,
+        (skills.Config(seed=400, method=skills.HALF),),
+        grid(skills.Config, seed=[400], model=BASES, method=[skills.HALF]),
+    ),
     minutes=(10, 120),
 )

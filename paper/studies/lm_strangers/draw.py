@@ -67,6 +67,7 @@ LEVELS: Mapping[str, frozenset[str]] = {
     "S2 to S5": frozenset({"templates", "answers", "settings", "relations"}),
     "invented bridges": frozenset({"invented"}),
     "open templates": frozenset({"open"}),  # of hop 1: some end without an article
+    "closed templates": frozenset({"closed"}),  # its control: all end in one
     "S6": frozenset({"bridges", "templates", "answers", "settings", "relations"}),
 }
 
@@ -135,13 +136,15 @@ def draw(pair: str, level: str, seed: int) -> FactSet:
     # A replayed fact about a bridge would be training data about it.
     replay = [row for row in known_facts() if count == len(bridges) or not _mentions(row, bridges)]
     asked = word(relations.hop_1, relations.answer)
-    opened = DATA["hop_1"][relations.hop_1].get("open", ()) if "open" in apart else ()
+    # The levels of two lists of templates for hop 1 have the names of the lists.
+    named = next(iter(apart & {"open", "closed"}), "templates")
+    of_level = DATA["hop_1"][relations.hop_1][named]
 
     plans, further = [], []
     for hop in range(2):
         half = hop if "templates" in apart else 0
         own = word(relations.hop_1, relations.answer, half)
-        own = own._replace(hop_1=tuple(opened) or own.hop_1)
+        own = own if named == "templates" else own._replace(hop_1=tuple(of_level))
         # The author guesses the partner's relation.
         guess = own
         if "relations" in apart and hop == 0:

@@ -45,6 +45,7 @@ METHODS: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "fresh stand-ins, whole answers, self-distillation": ({**FRESH, **WITH_TEXTS, "whole": True},)
     * 2,
     "fresh stand-ins, hop 1": (FRESH, STANDARD),
+    "fresh stand-ins, hop 1, 384 texts": ({**FRESH, **MANY_TEXTS}, STANDARD),
     "fresh stand-ins, hop 2": (STANDARD, FRESH),
     "fresh stand-ins, late layers": (FRESH, {**STANDARD, "late": True}),
 }

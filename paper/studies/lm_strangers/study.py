@@ -45,6 +45,7 @@ BY_DEPTH: Mapping[str, Any] = {"model": BASES[1:], "rate": [5 / 3]}  # 30 layers
 OTHER_PAIRS = [*PAIRS][1:]
 EASIEST = [*PAIRS][:3]  # for the sum of standard adapters
 OPEN: Mapping[str, Any] = {"pair": ["trade, fruit"], "level": ["open templates"]}
+TEMPLATES = ["S0", "closed templates", "open templates"]
 PARTNERS: Mapping[str, Any] = {
     "level": ["S4, other trainer"],
     "method": [FRESH, "fresh stand-ins, whole answers"],
@@ -185,8 +186,8 @@ STUDY = study(
     _part("levels_texts", *_both(level=[*EVERY[4:], TOGETHER], method=MANY[:1]), quick=DISTILLED),
     _part(
         "second_sets_texts",
-        {"pair": [*OTHER_PAIRS[:2], OTHER_PAIRS[3]], "seed": [401], "method": MANY[:1]},
-        {"pair": OTHER_PAIRS[2:3], "seed": [401], "method": MANY[:1], **BY_DEPTH},
+        *_both(pair=OTHER_PAIRS, seed=[401], method=MANY[:1]),
+        *_both(level=SAME_SETTINGS[1:4], seed=[401], method=MANY[:1]),
         quick=DISTILLED,
         act=cell_in_float32,
     ),
@@ -194,6 +195,19 @@ STUDY = study(
         "open_templates",
         {**OPEN, "seed": [400, 401], "method": MANY[:1]},
         {**OPEN, "level": ["S0"], "method": MANY[:1]},
+        {**OPEN, "level": ["closed templates"], "seed": [400, 401], "method": MANY[:1]},
+        {
+            **OPEN,
+            "level": TEMPLATES,
+            "seed": [402, 403],
+            "method": ["fresh stand-ins, hop 1, 384 texts"],
+        },
+        quick=DISTILLED,
+        act=cell_in_float32,
+    ),
+    _part(
+        "whole_texts",
+        {"pair": OTHER_PAIRS, "seed": [401], "method": MANY[2:]},
         quick=DISTILLED,
         act=cell_in_float32,
     ),

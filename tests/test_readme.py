@@ -108,7 +108,7 @@ def test_how_much_fact_sets_differ_is_in_the_stored_table():
         *(("spread", STANDARD, base) for base in (ON_SMALL, ON_GEMMA)),
     ):
         found.append(percent(value(parse_query(part.format(mode, method, base))).middle))
-    text = "by {} points (SmolLM2) and {} points (gemma; {}% to {}%), with standard training by {} "
+    text = "by {} (SmolLM2) and {} points (gemma; {}% to {}%), with standard training by {} "
     assert f"{text}and {{}} (standard deviations)".format(*found) in " ".join(README.split())
 
 
@@ -186,7 +186,7 @@ def test_the_promise_was_too_careful_as_often_as_the_pages_say():
     names = ("more_texts", "many_texts", "sets_texts", "levels_texts", "second_sets_texts")
     means, gaps, missing = promises(names, TEXTS)
     lost = gaps[missing]
-    assert (gaps.size, (gaps < 0).sum(), lost.size, (lost < 0).sum()) == (72, 4, 8, 4)
+    assert (gaps.size, (gaps < 0).sum(), lost.size, (lost < 0).sum()) == (80, 4, 8, 4)
     worst = means.loc[("levels_texts", "gemma-3-270m", "birth, mascot", "S6", 400)]
     said = f"of them measured {percent(worst['promise_1'])}%, and the real sum answered "
     assert f"{said}{percent(worst['two_hop'])}%" in " ".join(TRAIN.split())
@@ -322,7 +322,7 @@ def test_what_self_distillation_gives_is_in_the_stored_tables():
         for method in (TEXTS, FRESH):
             query = f"mean lm_strangers/other_texts: drift_check; rule=sum; method={method}; {base}"
             checked.append(f"{value(parse_query(query)).middle:.1f}")
-    assert f"at a drift of {min(drifts):.1f} to {max(drifts):.1f};" in words
+    assert f"at a drift of {min(drifts):.1f} to {max(drifts):.1f} (another" in words
     assert "answers {}% to {}% (SmolLM2) and {}% to {}% (gemma)".format(*ends) in words
     where = f"lm_strangers/fact_sets: {{}}; rule=sum; method={FRESH}; {{}}; seed=401|402|403|404"
     means = [
@@ -359,22 +359,29 @@ def test_what_self_distillation_gives_is_in_the_stored_tables():
     said = "a PEFT partner, {} and {} at a drift of {:.0f} and {:.0f}"
     assert said.format(*found["S4, other trainer"]) in words
     assert f"two pairs keep {most} and {least} of the hop-1 facts" in words
+    query = f"second_sets_texts: two_hop by base, pair; method={TEXTS}"
+    assert "(another set: {} to {})".format(*(shown(query, x) for x in ("least", "most"))) in words
+    kept = list[str]()
+    for pair, part in product(("employer, tool", "trade, fruit"), ("many", "second_sets")):
+        kept.append(shown(f"{part}_texts: hop_1; method={TEXTS}; {ON_SMALL}; pair={pair}"))
+    said = " ".join(TRAIN.split())
+    assert "employers keep {} and {} on two".format(*kept) in said
+    assert "professions {} and {} (without".format(*kept[2:]) in said
 
 
 def test_what_templates_with_other_ends_keep_is_in_the_stored_tables():
-    found = dict[str, list[str]]()
-    for rule in ("hop 1 alone", "sum"):
-        queries = [f"open_templates: hop_1; rule={rule}; level=S0"]
-        queries.append(f"second_sets_texts: hop_1; rule={rule}; pair=trade, fruit")
-        opened = f"open_templates: hop_1; rule={rule}; level=open templates; seed="
-        queries += [f"{opened}{seed}" for seed in (400, 401)]
-        found[rule] = [
-            f"{percent(value(parse_query(f'lm_strangers/{one}')).middle)}%" for one in queries
-        ]
-    text = "answer {} and {} of their own facts in held-out templates"
-    assert text.format(*found["hop 1 alone"]) in " ".join(TRAIN.split())
-    assert "is {2} and {3} (".format(*found["hop 1 alone"]) in " ".join(TRAIN.split())
-    assert "the second {3} to {2} if templates".format(*found["sum"]) in " ".join(README.split())
+    parts = ("open_templates", "second_sets_texts")
+    rows = pd.concat(read_table(f"lm_strangers/{part}") for part in parts)
+    rows = rows[rows["base"].str.startswith("SmolLM2") & (rows["pair"] == "trade, fruit")]
+    means = rows.groupby(["rule", "level", "method", "seed"])["hop_1"].mean()
+    ends = list[str]()
+    for level in ("S0", "closed templates", "open templates"):
+        least, most = (percent(end(means["hop 1 alone", level])) for end in (min, max))
+        ends.append(f"{least}% to {most}%")
+    assert "answer {} of their own facts".format(*ends) in " ".join(TRAIN.split())
+    assert "too, it is {1}, with three that end in other words {2} (".format(*ends) in TRAIN
+    least, most = (percent(end(means["sum", "open templates", TEXTS])) for end in (min, max))
+    assert f"the second {least}% to {most}% if templates" in " ".join(README.split())
 
 
 def test_what_one_author_alone_brings_is_in_the_stored_tables():

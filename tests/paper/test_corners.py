@@ -160,7 +160,8 @@ def test_the_page_and_the_paper_have_the_areas_of_the_tables():
     for _, some in rows.groupby("base"):
         areas += [area(some[measure], some["right"]) for measure in ("lost", "far")]
     pairs = select(parse_query("lm_library: kl_few; training=standard; stage=pairs; method=sum"))
-    areas.append(area(pairs["kl_few"], pairs["retention"] >= 0.9))
+    found = area(pairs["kl_few"], pairs["retention"] >= 0.9)
+    assert f"(AUC {found:.2f})" in (STUDIES / "lm_library/results.md").read_text(encoding="utf-8")
     text = (STUDIES.parent / "main.tex").read_text(encoding="utf-8")
     expected = [rf"{percent(max(near))}\%", *(f"{x:.2f}" for x in areas)]
     # The first four are those of tests/test_readme.py.

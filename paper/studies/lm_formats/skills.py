@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
+from math import nan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,7 +55,8 @@ def cell(config: Config) -> list[Row]:
         The config; the ``rule``; shares of whole answers to problems that need both skills, in
         either order (``both``), one skill (``first``, ``second``), with names, things and numbers
         drawn anew; the same when the text may go on after the digit (``both_open`` and so on); the
-        share of the most frequent answer to problems of both (``constant``).
+        share of the most frequent answers in each order to problems of both (``constant``). With
+        stand-ins at half of the steps, further rows: an adapter and a stand-in on problems of both.
     """
     from paper.studies._shared.language import coefficients, depth
     from paper.studies.lm_strangers.pairs import uses
@@ -79,6 +82,12 @@ def cell(config: Config) -> list[Row]:
         with act(model, adapters):
             shares = _measure(model, questions)
         rows.append({**own, "rule": NAMES.get(rule, rule), "constant": constant, **shares})
+    if config.method == HALF:
+        for (skill, adapter), other in product(zip(SKILLS, adapters, strict=True), others):
+            with coefficients(1.0)(model, [adapter, others[other]]):
+                shares = _measure(model, {"both": _both_orders((skill, other), config.seed, 9)})
+            blank = dict.fromkeys(rows[0], nan)
+            rows.append({**blank, **own, "rule": f"{skill} with {other}", **shares})
     return rows
 
 

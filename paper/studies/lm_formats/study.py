@@ -27,7 +27,7 @@ STUDY = study(
         "own_stand_ins",
         skills.measure_own_stand_ins,
         (skills.Config(seed=400, method=skills.HALF),),
-        grid(skills.Config, seed=[400], model=BASES, method=[skills.HALF]),
+        grid(skills.Config, seed=[400], method=[skills.HALF]),
     ),
     minutes=(10, 120),
 )

@@ -136,15 +136,14 @@ def draw(pair: str, level: str, seed: int) -> FactSet:
     # A replayed fact about a bridge would be training data about it.
     replay = [row for row in known_facts() if count == len(bridges) or not _mentions(row, bridges)]
     asked = word(relations.hop_1, relations.answer)
-    # The levels of two lists of templates for hop 1 have the names of the lists.
-    named = next(iter(apart & {"open", "closed"}), "templates")
-    of_level = DATA["hop_1"][relations.hop_1][named]
+    # Two levels have the names of lists of templates for hop 1, where the relation has such lists.
+    listed = DATA["hop_1"][relations.hop_1].get(next(iter(apart & {"open", "closed"}), ""), ())
 
     plans, further = [], []
     for hop in range(2):
         half = hop if "templates" in apart else 0
         own = word(relations.hop_1, relations.answer, half)
-        own = own if named == "templates" else own._replace(hop_1=tuple(of_level))
+        own = own._replace(hop_1=tuple(listed) or own.hop_1)
         # The author guesses the partner's relation.
         guess = own
         if "relations" in apart and hop == 0:

@@ -44,7 +44,7 @@ GEMMA: Mapping[str, Any] = {"seed": [400], "model": BASES[1:], "rate": [2.0]}
 BY_DEPTH: Mapping[str, Any] = {"model": BASES[1:], "rate": [5 / 3]}  # 30 layers over gemma's 18
 OTHER_PAIRS = [*PAIRS][1:]
 EASIEST = [*PAIRS][:3]  # for the sum of standard adapters
-OPEN: Mapping[str, Any] = {"pair": ["trade, fruit"], "level": ["open templates"]}
+OPEN: Mapping[str, Any] = {"pair": ["trade, fruit"]}
 TEMPLATES = ["S0", "closed templates", "open templates"]
 PARTNERS: Mapping[str, Any] = {
     "level": ["S4, other trainer"],
@@ -187,27 +187,15 @@ STUDY = study(
     _part(
         "second_sets_texts",
         *_both(pair=OTHER_PAIRS, seed=[401], method=MANY[:1]),
-        *_both(level=SAME_SETTINGS[1:4], seed=[401], method=MANY[:1]),
+        {"pair": ["employer, tool"], "seed": [401], "method": MANY[2:]},
         quick=DISTILLED,
         act=cell_in_float32,
     ),
     _part(
         "open_templates",
-        {**OPEN, "seed": [400, 401], "method": MANY[:1]},
+        {**OPEN, "level": TEMPLATES[1:], "seed": [400, 401], "method": MANY[:1]},
         {**OPEN, "level": ["S0"], "method": MANY[:1]},
-        {**OPEN, "level": ["closed templates"], "seed": [400, 401], "method": MANY[:1]},
-        {
-            **OPEN,
-            "level": TEMPLATES,
-            "seed": [402, 403],
-            "method": ["fresh stand-ins, hop 1, 384 texts"],
-        },
-        quick=DISTILLED,
-        act=cell_in_float32,
-    ),
-    _part(
-        "whole_texts",
-        {"pair": OTHER_PAIRS, "seed": [401], "method": MANY[2:]},
+        {**OPEN, "level": TEMPLATES, "seed": [402], "method": [f"{FRESH}, hop 1, 384 texts"]},
         quick=DISTILLED,
         act=cell_in_float32,
     ),

@@ -322,7 +322,7 @@ def test_what_self_distillation_gives_is_in_the_stored_tables():
         for method in (TEXTS, FRESH):
             query = f"mean lm_strangers/other_texts: drift_check; rule=sum; method={method}; {base}"
             checked.append(f"{value(parse_query(query)).middle:.1f}")
-    assert f"at a drift of {min(drifts):.1f} to {max(drifts):.1f} (another" in words
+    assert f"at a drift of {min(drifts):.1f} to {max(drifts):.1f};" in words
     assert "answers {}% to {}% (SmolLM2) and {}% to {}% (gemma)".format(*ends) in words
     where = f"lm_strangers/fact_sets: {{}}; rule=sum; method={FRESH}; {{}}; seed=401|402|403|404"
     means = [
@@ -360,7 +360,7 @@ def test_what_self_distillation_gives_is_in_the_stored_tables():
     assert said.format(*found["S4, other trainer"]) in words
     assert f"two pairs keep {most} and {least} of the hop-1 facts" in words
     query = f"second_sets_texts: two_hop by base, pair; method={TEXTS}"
-    assert "(another set: {} to {})".format(*(shown(query, x) for x in ("least", "most"))) in words
+    assert "on another {} to {}, at".format(*(shown(query, x) for x in ("least", "most"))) in words
     kept = list[str]()
     for pair, part in product(("employer, tool", "trade, fruit"), ("many", "second_sets")):
         kept.append(shown(f"{part}_texts: hop_1; method={TEXTS}; {ON_SMALL}; pair={pair}"))

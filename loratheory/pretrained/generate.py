@@ -47,7 +47,7 @@ SAMPLED: dict[str, Any] = {
     "temperature": 1.0,
     "top_k": 0,
     "top_p": 1.0,
-    "min_p": 0.0,
+    "min_p": None,  # 0.0 sorts the vocabulary to remove nothing
     "typical_p": 1.0,
     "epsilon_cutoff": 0.0,
     "eta_cutoff": 0.0,

@@ -155,9 +155,9 @@ assert sp.simplify(cost.subs(x, best) - s * m1 * m2 / (m1 + m2) * (a1 - a2) ** 2
 
 # %% [markdown]
 # For matrices this weighted mean is called RegMean. It is $(\sum_j\Delta_jM_j)(\sum_jM_j)^{-1}$,
-# where $M_j$ is the second moment of the inputs of task $j$. If the rank is limited as well,
-# rescale inputs and outputs so that all directions have the same weight. Truncate the rescaled
-# RegMean as in step 2, and undo the rescaling.
+# where $M_j$ is the second moment of the inputs of task $j$ (a pseudo-inverse if the sum is
+# singular). If the rank is limited as well, rescale inputs and outputs so that all directions have
+# the same weight. Truncate the rescaled RegMean as in step 2, and undo the rescaling.
 
 # %% [markdown]
 # ## Construct

@@ -78,7 +78,8 @@ assert sp.expand(change - d2 * (w1 + d1) - w2 * d1) == 0
 # %% [markdown]
 # So the adapted network is the frozen network plus a matrix of rank at most $RL$. In spectral norm,
 # a matrix of rank at most $RL$ differs from $E$ by at least $\sigma_{RL+1}(E)$. This is the theorem
-# of Eckart and Young again (notebook 01, step 2), and it gives the bound.
+# of Eckart and Young again, in Mirsky's form for the spectral norm (notebook 01, step 2), and it
+# gives the bound.
 #
 # **Step 2: can two updates of rank one make *every* change of rank two?** Let the frozen layers be
 # the identity, and take any 2×2 matrix as the target. We write the target as the product of a last
@@ -423,8 +424,8 @@ judge("03.3", mine)
 
 # %% [markdown]
 # **4.** *(hard, 20 minutes, code)* Write step 2 for any width $2R$ and any invertible layers. Your
-# function gets the matrices $W_1$, $W_2$ and $T$. Return two updates $\Delta_1$ and $\Delta_2$ of
-# rank $R$, in this order, with $(W_2+\Delta_2)(W_1+\Delta_1)=T$.
+# function gets the matrices $W_1$, $W_2$ and a generic $T$. Return two updates $\Delta_1$ and
+# $\Delta_2$ of rank $R$, in this order, with $(W_2+\Delta_2)(W_1+\Delta_1)=T$.
 
 
 # %%

@@ -417,9 +417,9 @@ explore(intruder, strength=FloatSlider(2.0, min=0.5, max=6, step=0.25, descripti
 # - **A bound is not a prediction.** Perhaps no prompt produces the worst key of a row space.
 # - **One module at a time.** Adapters in different layers also disturb each other, because later
 #   layers read the output of earlier ones. The bound does not cover this.
-# - **Trained adapters are not rotated at random.** They read the same residual stream and share
-#   directions. In an earlier experiment (`interference`, commit 80181100), trained adapters destroy
-#   more two-hop answers than random matrices of the same norms do.
+# - **Trained adapters are not rotated at random.** They read the same residual stream. In an
+#   earlier experiment (`interference`, commit 80181100), trained adapters destroy more two-hop
+#   answers than random matrices of the same norms do.
 # - **Trained weights are not Gaussian.** In the spectrum of trained weights, an edit starts to show
 #   at another strength.
 # - **Two hops need more.** Two adapters may not disturb each other at all, and their mean can still

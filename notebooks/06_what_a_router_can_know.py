@@ -27,7 +27,8 @@
 #
 # **A common misconception.** "A router that knows everything can answer every two-hop question."
 # Suppose that the router distributes one unit of weight over the adapters, and keeps these weights
-# throughout a pass. If the base knew old facts for both hops, each edit is then too weak.
+# throughout a pass. If the base knew old facts for both hops and all edits have strength 1, each
+# edit is then too weak.
 #
 # **After this notebook** you can say which keys a router cannot see, and compute how often a gate
 # opens by mistake. You can name the limits that hold even for a router that knows everything.
@@ -54,9 +55,9 @@
 #    *foreign* token). A gate that opens above a threshold then makes false alarms at a rate that
 #    falls exponentially with the width (`thm:gate-detection`).
 # 3. *Knowing everything is not enough.* Let a router's weights be convex (not negative, with sum
-#    one) and stay the same throughout a pass. If the base knew old facts for both hops, and the
-#    fact about the old bridge is not edited, the router's best two-hop margin is $-0.146$. The
-#    margin is minus the fourth power of $0.618$ (`thm:routing-reach`).
+#    one) and stay the same throughout a pass. Let all edits have strength 1. If the base knew old
+#    facts for both hops, and the fact about the old bridge is not edited, the router's best two-hop
+#    margin is $-0.146$. The margin is minus the fourth power of $0.618$ (`thm:routing-reach`).
 # 4. *Overlapping inputs cannot be told apart reliably.* The inputs of $K$ equally likely adapters
 #    are normally distributed with unit variance. The centres of the inputs are keys of length
 #    $\ell$ with mutual cosine $\rho$. The best router is then right with probability $\mathrm
@@ -139,7 +140,8 @@ display(sp.Tuple(best, sp.simplify(old.subs(g, best)).evalf(4)))
 
 # %% [markdown]
 # The best weight is the golden ratio less one, $g=0.618$, and the margin is $-0.618^4$. The margin
-# is negative. So *no* router of this kind answers the two-hop question, whatever the router knows.
+# is negative. So *no* router of this kind answers the two-hop question, whatever the router knows,
+# unless the edits are stronger than 1.
 
 # %%
 display(best.evalf(4), (-(best**4)).evalf(4))
@@ -404,8 +406,9 @@ explore(alarms, facts=IntSlider(8, min=2, max=12, description="facts"), threshol
 # - **The best router is an upper limit**, not a method that you can use: the best router knows
 #   which question is asked.
 # - **Choosing is not enough.** A router that chooses the two right adapters, and gives each adapter
-#   half of the weight, cannot answer the two-hop question. The plain sum gives every adapter its
-#   full weight, but does not choose. A large library needs both choice and full weight.
+#   half of the weight, cannot answer the two-hop question with edits of strength 1. The plain sum
+#   gives every adapter its full weight, but does not choose. A large library needs both choice and
+#   full weight.
 # - **We assumed two reads.** With one read no router answers two-hop questions better than its
 #   number of gate patterns allows (notebook 07).
 

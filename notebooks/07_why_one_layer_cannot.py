@@ -39,8 +39,8 @@
 # Here $m$ is the number of *gate patterns*. A gate pattern is one way in which the router switches
 # the adapters on and off. Two gate patterns count as one if the scores of the cities are the same
 # under both. The bound holds even if an oracle chooses the gate pattern. A merge that treats each
-# row by itself (sum, mean, TIES, DARE, but not a truncated SVD) has one gate pattern, so $m=1$ and
-# the merge can only guess.
+# row by itself (sum, mean, TIES, DARE, but neither a truncated SVD nor a merge of the factors, such
+# as PEFT's `linear` and `ties`) has one gate pattern, so $m=1$ and the merge can only guess.
 #
 # The model looks up the city of a lab by a vector, the *key* of this lab. The *bridge* is the map
 # from each lab to its key. Suppose that the weights do not reveal the bridge. Then even a merge
@@ -417,8 +417,9 @@ judge("07.3", mine)
 #   mechanisms*](https://arxiv.org/abs/2506.13479). Experiments in which combined adapters fail on
 #   two-hop questions, as the claim of this notebook predicts.
 # - Balesni, Korbak and Evans, [*Lessons from studying two-hop latent
-#   reasoning*](https://arxiv.org/abs/2411.16353). Models that learned two facts separately answer
-#   two-hop questions at chance, unless they write the intermediate step.
+#   reasoning*](https://arxiv.org/abs/2411.16353). Models that learned two synthetic facts
+#   separately answer two-hop questions at chance, unless they write the intermediate step. If one
+#   of the two facts is natural, they succeed.
 # - Peng, Narayanan and Papadimitriou, [*On limitations of the transformer
 #   architecture*](https://arxiv.org/abs/2402.08164). Limits on composition from communication
 #   complexity.
@@ -430,9 +431,9 @@ judge("07.3", mine)
 # exercises.
 #
 # **Ask.** After step 1: which merge method might make the scores of the cities depend on Ada's lab?
-# (Let students name TIES, DARE, SVD. Only a truncated SVD mixes rows, so the bound does not cover
-# it.) At Construct: the choice of a gate pattern encodes the answer; is this cheating? At the claim
-# that was wrong: which test would have shown that the sum does not compose?
+# (Let students name TIES, DARE, SVD. A truncated SVD and merges of factors mix rows, so the bound
+# does not cover them.) At Construct: the choice of a gate pattern encodes the answer; is this
+# cheating? At the claim that was wrong: which test would have shown that the sum does not compose?
 #
 # **Common wrong answers.** "A better merge will do": step 1 holds for all coefficients, even if
 # each entry of an adapter has its own coefficient. "A higher rank will do": the proof does not use

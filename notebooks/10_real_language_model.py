@@ -350,10 +350,10 @@ explore(lambda first, second: print(accuracy_at(first, second)), **strengths)
 # - **We tested one small model**, with 135M parameters and 4-bit weights. A method that fails here
 #   may work in a larger model, because a larger model may be better at second hops.
 # - **The facts are new.** The study `lm_old_facts` edits old facts of a model that composes, with
-#   adapters that had *stand-in training*, and finds the window of notebook 02. There, half of the
-#   changed hop-1 facts are right from a coefficient of 0.46 on. For two-hop questions it is 0.65,
-#   or 0.61 in the case `overwrite both`. With early-stopped standard training at most 35% of the
-#   two-hop questions are right if both facts are old.
+#   adapters that had *stand-in training*, and finds the window of notebook 02. Where both facts are
+#   old, half of the changed hop-1 facts are right from a coefficient of 0.46 on. For two-hop
+#   questions it is 0.65, or 0.61 in the case `overwrite both`. With early-stopped standard training
+#   at most 35% of the two-hop questions are right if both facts are old.
 # - **The countries are real**, and only the people are invented. In an earlier trial the countries
 #   were invented, too. In this trial, no coefficient gave right two-hop answers.
 # - **The sample is small**: three fact sets with twenty questions each, in two wordings. The

@@ -42,8 +42,9 @@
 #
 # *Disagreeing* stand-ins differ on each person's or country's answer. An adapter that ignores its
 # partner cannot memorise them (`thm:stand-in-ceiling`). In the theory, the adapter then composes
-# with many unknown partners. The only condition is that the partner's states (prompt plus bridge)
-# are linear combinations of the states that the stand-ins produce (`thm:bridge-transfer`).
+# with many unknown partners. The conditions are that the right answer is linear in the state
+# (prompt plus bridge), and that the partner's states are linear combinations of the states that the
+# stand-ins produce (`thm:bridge-transfer`).
 #
 # **Evidence.** *Standard training* uses neither stand-ins nor two-hop examples. In a small language
 # model, the sum of two adapters answers the following share of the two-hop questions:
@@ -142,9 +143,10 @@ assert sp.simplify(loss.subs(q, best) - sp.log(2)) == 0
 # of another author, and it was active in no training. The second hop reads a *state*: the prompt's
 # state plus the bridge that the first hop adds. Stand-ins help if each state that this partner
 # produces is a linear combination of states that the stand-ins produced. In training, the stand-ins
-# added the bridge. Suppose that the second hop is linear, and that training finds the solution of
-# least norm. Then the second hop gives the right answer for every linear combination of the
-# training states. If a state is orthogonal to all training states, the output is zero.
+# added the bridge. Suppose that the second hop is linear, that the right second hop is linear in
+# the state, too, and that training finds the solution of least norm. Then the second hop gives the
+# right answer for every linear combination of the training states. If a state is orthogonal to all
+# training states, the output is zero.
 
 # %% [markdown]
 # ## Construct
@@ -256,6 +258,7 @@ for claim in map(theorem, labels):
 # %%
 runs = pd.read_csv(f"{STUDIES}/lm_strangers/table.csv.gz", low_memory=False)
 runs = runs[(runs["rule"] == "sum") & (runs["level"] == "S0") & (runs["seed"] == 400)]
+runs = runs[runs["part"] != "other_texts"]  # trained once more
 PAIRS = {
     "birth, mascot": "countries, mascots",
     "ship, flower": "flag states, flowers",
@@ -377,8 +380,9 @@ assert both["drift"] < neither["drift"] / 4
 #
 # **Late-layer training needs no stand-ins.** A two-hop question reads the second fact in late
 # layers only, and single-hop training leaves the placement open. So an author can train the hop-2
-# adapter in the top layers only. This *late-layer training* raises two-hop accuracy from 26% to
-# 53%. Together with a hop-1 adapter that had stand-in training, it gives 85%. The next table has
+# adapter in the top layers only. This *late-layer training* raises two-hop accuracy from 26% to 53%
+# in the mean of ten fact sets; in another it stays at 26%. Together with a hop-1 adapter that had
+# stand-in training, it gives 85% (75% on the fact sets of the next table). The next table has
 # accuracies in percent, for other fact sets than the table above. Late layers are here the top
 # sixth of the layers.
 
@@ -516,19 +520,21 @@ explore(
 # %% [markdown]
 # ## What this does not say
 # - **The models are small and the facts are made up.** Five pairs of relations were tested on two
-#   models, with two fact sets each. Only people, countries and mascots were tested in ten. The
-#   base model knows the bridges. If it does not, the sum answers about half of the questions. The
-#   sum of twelve adapters fails; with a list of their subjects, they compose.
+#   models, with two fact sets each. Only people, countries and mascots were tested in ten. The base
+#   model knows the bridges. If it does not, the sum answers about half of the questions (without
+#   texts). The sum of twelve adapters fails; with a list of their subjects, they compose.
 # - **The two authors share something**: the base model and the spelling of the bridges. If each
-#   author's two-hop examples cover only half of the bridges, two-hop accuracy falls from 95% to
-#   85%. It is 66% if templates, answers, relations and settings differ, too. Neither author sees
-#   the adapter, the people or the mascots of the other author.
+#   author's two-hop examples cover only half of the bridges, two-hop accuracy falls from 95% to 85%
+#   (64% to 85% on four fact sets; on gemma 54% to 65% on three). It is 66% if templates, answers,
+#   relations and settings differ, too. Neither author sees the adapter, the people or the mascots
+#   of the other author.
 # - **Some hop-1 facts are lost.** In held-out templates 72% of them are right after training with
 #   two trained stand-ins, and 97% after early-stopped standard training. With fresh stand-ins 95%
 #   or more are right on SmolLM2; on gemma two of five pairs have only 83% and 84%.
 # - **The sum of two adapters with fresh stand-ins changes generic text.** On SmolLM2 its drift is 4
 #   to 5 nats per token, and after standard training it is 3 to 5. Two trained stand-ins give less
-#   drift.
+#   drift. All adapters of this notebook were trained without texts of the base model; with 384 such
+#   texts, the default of `loratheory train`, drift is 0.2 to 0.4.
 # - **A low loss does not prove that the adapter reads the bridge.** With a few trained stand-ins,
 #   an adapter may recognise *which stand-in is active*, and memorise the answer for each pair of
 #   stand-in and entity. Only a test with a partner that was active in no training shows whether the

@@ -90,14 +90,14 @@ def _of_hub(name: str, subfolder: str, revision: str | None, *, download: bool) 
         options: Any = {"allow_patterns": patterns, "local_files_only": not download}
         return Path(snapshot_download(name, revision=revision, **options))
     except Exception as error:  # of many kinds: no such id, no network, a broken cache
+        if download and isinstance(error, ModuleNotFoundError):
+            raise  # the command names the extra that brings the package
         line = str(error).strip().partition("\n")[0]
         fact = "there is no such folder, and no such id in the Hugging Face cache"
         remedy = "check the path; nothing is fetched unasked: download=True does (--download)"
         if download:
-            fact, remedy = (
-                f"could not be fetched ({line})",
-                "check its name, the revision and the network",
-            )
+            fact = f"could not be fetched ({line})"
+            remedy = "check its name, the revision and the network"
         raise refusal(name, fact, remedy) from None
 
 

@@ -22,7 +22,7 @@ FIRST = "Compare only the first token of each answer, which is faster."
 SCORER = "Function `scorer(prompt, text, reference)` that returns a number from 0 to 1."
 MISSING = {
     "moments": "give --moments once per adapter",
-    "subjects": "give adapters of `loratheory train`, whose cards list their subjects",
+    "subjects": "adapter_card.json of each must list them; `loratheory train` writes it",
 }
 ANYWAY = "to write a method anyway, name it alone in --methods"
 HEADLINES = {

@@ -69,11 +69,11 @@ OUTPUTS = ("output", "json")  # parameters that name what is written
 FUNCTIONS, MODELS = ("rule", "scorer"), ("model", "base")  # parameters that are read, as texts
 # JSON files that commands read in folders.
 READ = ("adapter_config", "adapter_card", "route", "config", "tokenizer", "tokenizer_config")
-# The packages that a plain install lacks, by the extra that brings them, the smallest first.
+# The packages that a plain install lacks, by the smallest extra that brings them.
 EXTRAS = {
     "notebooks": ("matplotlib",),
     "torch": ("torch",),
-    "pretrained": ("torch", "transformers", "accelerate", "gguf", "peft", "filelock"),
+    "pretrained": ("transformers", "accelerate", "gguf", "peft", "filelock", "huggingface_hub"),
 }
 # From a heading to the attribute of a row, or to a function of it.
 Columns = dict[str, Any]

@@ -20,6 +20,7 @@ REFUSED = [
     (["verify", "merge-floor", "--backend", "torch"], TORCH),
     (["inspect", "nowhere"], "nowhere"),
     (["check", *PAIR], PRETRAINED),
+    (["inspect", "who/what", "--download"], "this needs huggingface_hub"),
     (["generate", PAIR[0], "x"], PRETRAINED),
     (["evaluate", "rules:half"], "module rules cannot be imported"),
     (["data", "two-hop", "-o", "nowhere/data"], "nowhere/data cannot be made"),

@@ -102,7 +102,7 @@ def train(
         _write_plan(example or draft, None if example else plan, force=force)
         return
     if plan is None or output is None:
-        out.refuse("train needs PLAN and -o FOLDER: name both, or write a plan with --example FILE")
+        out.refuse("train needs PLAN and -o FOLDER (or --draft FILE): --example FILE writes a plan")
     out.check_folder(output, force=force)
     from loratheory.adapters import write_adapter
     from loratheory.adapters.peft_io import check_replaceable

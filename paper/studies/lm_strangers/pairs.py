@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 BASES = ("", "gemma-3-270m")
 STANDARD: Mapping[str, Any] = {"stand_ins": 0, "steps": 90}
 FRESH: Mapping[str, Any] = {"stand_ins": None, "steps": 180}
+LONG: Mapping[str, Any] = {**STANDARD, "steps": 180}
+WHOLE: Mapping[str, Any] = {**FRESH, "whole": True}
 WITH_TEXTS: Mapping[str, Any] = {"self_distillation": 96}
 MANY_TEXTS: Mapping[str, Any] = {"self_distillation": 384}
 # Arguments of `train_for_composition`, for the hop-1 and the hop-2 author; `late` stands for the
 # top third of the layers.
 METHODS: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "standard": (STANDARD, STANDARD),
-    "standard, 180 steps": ({**STANDARD, "steps": 180},) * 2,
+    "standard, 180 steps": (LONG, LONG),
     "late layers": (STANDARD, {**STANDARD, "late": True}),
     "two stand-ins": ({**STANDARD, "stand_ins": 2},) * 2,
     "six stand-ins": ({**STANDARD, "stand_ins": 6},) * 2,
@@ -34,16 +36,11 @@ METHODS: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "fresh stand-ins": (FRESH, FRESH),
     "fresh stand-ins, self-distillation": ({**FRESH, **WITH_TEXTS},) * 2,
     "fresh stand-ins, self-distillation, 384 texts": ({**FRESH, **MANY_TEXTS},) * 2,
-    "standard, 180 steps, self-distillation": ({**STANDARD, "steps": 180, **WITH_TEXTS},) * 2,
-    "standard, 180 steps, self-distillation, 384 texts": ({**STANDARD, "steps": 180, **MANY_TEXTS},)
-    * 2,
-    "fresh stand-ins, whole answers, self-distillation, 384 texts": (
-        {**FRESH, **MANY_TEXTS, "whole": True},
-    )
-    * 2,
-    "fresh stand-ins, whole answers": ({**FRESH, "whole": True},) * 2,
-    "fresh stand-ins, whole answers, self-distillation": ({**FRESH, **WITH_TEXTS, "whole": True},)
-    * 2,
+    "standard, 180 steps, self-distillation": ({**LONG, **WITH_TEXTS},) * 2,
+    "standard, 180 steps, self-distillation, 384 texts": ({**LONG, **MANY_TEXTS},) * 2,
+    "fresh stand-ins, whole answers": (WHOLE, WHOLE),
+    "fresh stand-ins, whole answers, self-distillation": ({**WHOLE, **WITH_TEXTS},) * 2,
+    "fresh stand-ins, whole answers, self-distillation, 384 texts": ({**WHOLE, **MANY_TEXTS},) * 2,
     "fresh stand-ins, hop 1": (FRESH, STANDARD),
     "fresh stand-ins, hop 1, 384 texts": ({**FRESH, **MANY_TEXTS}, STANDARD),
     "fresh stand-ins, hop 2": (STANDARD, FRESH),

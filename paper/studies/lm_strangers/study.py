@@ -43,13 +43,11 @@ DIFFERENCES = (*SAME_SETTINGS[2:], "S4")
 GEMMA: Mapping[str, Any] = {"seed": [400], "model": BASES[1:], "rate": [2.0]}
 BY_DEPTH: Mapping[str, Any] = {"model": BASES[1:], "rate": [5 / 3]}  # 30 layers over gemma's 18
 OTHER_PAIRS = [*PAIRS][1:]
-EASIEST = [*PAIRS][:3]  # for the sum of standard adapters
 OPEN: Mapping[str, Any] = {"pair": ["trade, fruit"]}
 TEMPLATES = ["S0", "closed templates", "open templates"]
-PARTNERS: Mapping[str, Any] = {
-    "level": ["S4, other trainer"],
-    "method": [FRESH, "fresh stand-ins, whole answers"],
-}
+# Processors without products in bfloat16 take three times as long for them.
+FLOAT_32: Mapping[str, Any] = {"quick": DISTILLED, "act": cell_in_float32}
+PARTNERS: Mapping[str, Any] = {"level": EVERY[5:6], "method": [FRESH, f"{FRESH}, whole answers"]}
 
 
 def _part(
@@ -131,7 +129,8 @@ STUDY = study(
         *_both(level=["S4, few facts", "S4, many facts"], method=[FRESH, LONG]),
         quick=FRESH,
     ),
-    _part("merges", *_both(pair=EASIEST, method=[LONG]), quick="standard", act=measure_merges),
+    # The three pairs that are easiest for the sum of standard adapters.
+    _part("merges", *_both(pair=[*PAIRS][:3], method=[LONG]), quick="standard", act=measure_merges),
     _part(
         "level_sets",
         *_both(level=SAME_SETTINGS[1:4], seed=[401], method=[FRESH]),
@@ -187,17 +186,23 @@ STUDY = study(
     _part(
         "second_sets_texts",
         *_both(pair=OTHER_PAIRS, seed=[401], method=MANY[:1]),
-        {"pair": ["employer, tool"], "seed": [401], "method": MANY[2:]},
-        quick=DISTILLED,
-        act=cell_in_float32,
+        {"pair": OTHER_PAIRS, "seed": [401], "method": MANY[2:]},
+        *_both(level=SAME_SETTINGS[1:4], seed=[401], method=MANY[:1]),
+        **FLOAT_32,
+    ),
+    _part(
+        "other_pairs_texts",
+        *_both(pair=OTHER_PAIRS, level=[TOGETHER], method=MANY[:1]),
+        {"pair": OTHER_PAIRS, "level": ["S1"], "method": MANY[:1]},
+        {"pair": OTHER_PAIRS[:3], "level": ["S1"], "method": MANY[:1], **BY_DEPTH},
+        **FLOAT_32,
     ),
     _part(
         "open_templates",
         {**OPEN, "level": TEMPLATES[1:], "seed": [400, 401], "method": MANY[:1]},
         {**OPEN, "level": ["S0"], "method": MANY[:1]},
         {**OPEN, "level": TEMPLATES, "seed": [402], "method": [f"{FRESH}, hop 1, 384 texts"]},
-        quick=DISTILLED,
-        act=cell_in_float32,
+        **FLOAT_32,
     ),
     minutes=(10, 1650),
 )

@@ -181,7 +181,7 @@ STUDY = study(
         quick=DISTILLED,
         act=measure_merges,
     ),
-    _part("sets_texts", *_both(seed=[*range(401, 405)], method=MANY[:1]), quick=DISTILLED),
+    _part("sets_texts", *_both(seed=[*range(401, 406)], method=MANY[:1]), quick=DISTILLED),
     _part("levels_texts", *_both(level=[*EVERY[4:], TOGETHER], method=MANY[:1]), quick=DISTILLED),
     _part(
         "second_sets_texts",
@@ -192,9 +192,7 @@ STUDY = study(
     ),
     _part(
         "other_pairs_texts",
-        *_both(pair=OTHER_PAIRS, level=[TOGETHER], method=MANY[:1]),
-        {"pair": OTHER_PAIRS, "level": ["S1"], "method": MANY[:1]},
-        {"pair": OTHER_PAIRS[:3], "level": ["S1"], "method": MANY[:1], **BY_DEPTH},
+        *_both(pair=OTHER_PAIRS, level=[TOGETHER, "S1"], method=MANY[:1]),
         **FLOAT_32,
     ),
     _part(

@@ -181,7 +181,7 @@ STUDY = study(
         quick=DISTILLED,
         act=measure_merges,
     ),
-    _part("sets_texts", *_both(seed=[*range(401, 406)], method=MANY[:1]), quick=DISTILLED),
+    _part("sets_texts", *_both(seed=[*range(401, 407)], method=MANY[:1]), quick=DISTILLED),
     _part("levels_texts", *_both(level=[*EVERY[4:], TOGETHER], method=MANY[:1]), quick=DISTILLED),
     _part(
         "second_sets_texts",

@@ -185,8 +185,7 @@ def test_the_promise_was_too_careful_as_often_as_the_pages_say():
     assert re.search(r"Of the 198 adapters .* nineteen do, sixteen of", words)
     assert "average they answer 34 points more" in words
     names = ("more_texts", "many_texts", "sets_texts", "levels_texts", "second_sets_texts")
-    names += ("other_pairs_texts",)
-    means, gaps, missing = promises(names, TEXTS)
+    means, gaps, missing = promises((*names, "other_pairs_texts"), TEXTS)
     lost = gaps[missing]
     assert (gaps.size, (gaps < 0).sum(), lost.size, (lost < 0).sum()) == (132, 11, 28, 11)
     worst = means.loc[("levels_texts", "gemma-3-270m", "birth, mascot", "S6", 400)]
@@ -287,8 +286,9 @@ def test_what_further_fact_sets_of_three_levels_give_is_in_the_stored_table():
     rows = {"without half": "S1", "with other templates": "S2", "with other answers": "S3"}
     for row, level in rows.items():
         found = []
-        for part in ("level_sets: two_hop", "more_level_sets: two_hop; seed=402"):
-            asked = (f"{part}; method={FRESH}; {base}" for base in (ON_SMALL, ON_GEMMA))
+        parts = {"second_sets_texts: two_hop": TEXTS, "level_sets: two_hop": FRESH}
+        for part, method in (parts | {"more_level_sets: two_hop; seed=402": FRESH}).items():
+            asked = (f"{part}; method={method}; {base}" for base in (ON_SMALL, ON_GEMMA))
             found += [shown(query, level=level) for query in asked]
         assert cells(TRAIN, row)[1:] == found
 

@@ -181,7 +181,7 @@ STUDY = study(
         quick=DISTILLED,
         act=measure_merges,
     ),
-    _part("sets_texts", *_both(seed=[*range(401, 407)], method=MANY[:1]), quick=DISTILLED),
+    _part("sets_texts", *_both(seed=[*range(401, 410)], method=MANY[:1]), quick=DISTILLED),
     _part("levels_texts", *_both(level=[*EVERY[4:], TOGETHER], method=MANY[:1]), quick=DISTILLED),
     _part(
         "second_sets_texts",
@@ -193,6 +193,7 @@ STUDY = study(
     _part(
         "other_pairs_texts",
         *_both(pair=OTHER_PAIRS, level=[TOGETHER, "S1"], method=MANY[:1]),
+        *_both(pair=OTHER_PAIRS, method=MANY[1:2]),
         **FLOAT_32,
     ),
     _part(

@@ -11,7 +11,7 @@ from paper.studies.lm_strangers.other_trainer import measure_partners
 from paper.studies.lm_strangers.pairs import BASES, Config, cell, cell_in_float32
 
 FRESH, HOP_2 = "fresh stand-ins", "fresh stand-ins, hop 2"
-INVENTED = "invented bridges"
+HOP_1 = "fresh stand-ins, hop 1, 384 texts"
 LONG = "standard, 180 steps"  # as many as with fresh stand-ins
 DISTILLED, LONG_DISTILLED = f"{FRESH}, self-distillation", f"{LONG}, self-distillation"
 MORE_DISTILLED = f"{FRESH}, self-distillation, 384 texts"
@@ -117,7 +117,7 @@ STUDY = study(
         {"level": [TOGETHER], "method": [HOP_2, LONG], **GEMMA},
         quick=HOP_2,
     ),
-    _part("invented_bridges", *_both(level=[INVENTED], method=[FRESH, LONG]), quick=FRESH),
+    _part("invented_bridges", *_both(level=["invented bridges"], method=[FRESH, LONG]), quick=FRESH),
     _part("other_pairs", *_both(pair=OTHER_PAIRS, level=[TOGETHER, "S1"], method=[FRESH])),
     _part("gemma_two", {"level": EVERY, "method": ["two stand-ins, 180 steps"], **GEMMA}),
     _part("second_sets", *_both(pair=OTHER_PAIRS, seed=[401], method=[FRESH, LONG]), quick=FRESH),
@@ -200,7 +200,7 @@ STUDY = study(
         "open_templates",
         {**OPEN, "level": TEMPLATES[1:], "seed": [400, 401], "method": MANY[:1]},
         {**OPEN, "level": ["S0"], "method": MANY[:1]},
-        {**OPEN, "level": TEMPLATES, "seed": [402], "method": [f"{FRESH}, hop 1, 384 texts"]},
+        {**OPEN, "level": TEMPLATES, "seed": [402, 403], "method": [HOP_1]},
         **FLOAT_32,
     ),
     minutes=(10, 1650),

@@ -12,6 +12,7 @@ from paper.studies.lm_strangers.pairs import BASES, Config, cell, cell_in_float3
 
 FRESH, HOP_2 = "fresh stand-ins", "fresh stand-ins, hop 2"
 HOP_1 = "fresh stand-ins, hop 1, 384 texts"
+INVENTED = "invented bridges"
 LONG = "standard, 180 steps"  # as many as with fresh stand-ins
 DISTILLED, LONG_DISTILLED = f"{FRESH}, self-distillation", f"{LONG}, self-distillation"
 MORE_DISTILLED = f"{FRESH}, self-distillation, 384 texts"
@@ -117,7 +118,7 @@ STUDY = study(
         {"level": [TOGETHER], "method": [HOP_2, LONG], **GEMMA},
         quick=HOP_2,
     ),
-    _part("invented_bridges", *_both(level=["invented bridges"], method=[FRESH, LONG]), quick=FRESH),
+    _part("invented_bridges", *_both(level=[INVENTED], method=[FRESH, LONG]), quick=FRESH),
     _part("other_pairs", *_both(pair=OTHER_PAIRS, level=[TOGETHER, "S1"], method=[FRESH])),
     _part("gemma_two", {"level": EVERY, "method": ["two stand-ins, 180 steps"], **GEMMA}),
     _part("second_sets", *_both(pair=OTHER_PAIRS, seed=[401], method=[FRESH, LONG]), quick=FRESH),

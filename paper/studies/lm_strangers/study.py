@@ -23,23 +23,12 @@ SAME_SETTINGS = ("S0", "S1", "S2", "S3", "S5")
 # The other trainer's hop-2 adapter knows no stand-ins.
 SAME_TRAINER = ["S0", "S1", "S2", "S3", "S4", "S5", "S6"]
 EVERY, TOGETHER = [*SAME_TRAINER[:5], "S4, other trainer", *SAME_TRAINER[5:]], "S2 to S5"
-OTHER_METHODS = (
-    "fresh stand-ins, hop 1",
-    HOP_2,
-    LONG,
-    "late layers",
-    "fresh stand-ins, late layers",
-    "LoRI",
-    "CoTo",
-    "sharpness-aware",
-    "identity bridge",
-    "distractor mixing",
-    "OSD",
-)
 # The six stand-ins have 90 steps, like two; the others 180.
 MORE = ("six stand-ins", "CompAs", "completed examples", "completed examples, late layers")
-PARTNERED = ("fresh stand-ins, hop 1", "fresh stand-ins, late layers", "six stand-ins", "CompAs")
-ALONE = ("late layers", *MORE[2:], *OTHER_METHODS[5:])
+PUBLISHED = ("LoRI", "CoTo", "sharpness-aware", "identity bridge", "distractor mixing", "OSD")
+PARTNERED = (f"{FRESH}, hop 1", f"{FRESH}, late layers", *MORE[:2])
+OTHER_METHODS = (PARTNERED[0], HOP_2, LONG, "late layers", PARTNERED[1], *PUBLISHED)
+ALONE = ("late layers", *MORE[2:], *PUBLISHED)
 DIFFERENCES = (*SAME_SETTINGS[2:], "S4")
 GEMMA: Mapping[str, Any] = {"seed": [400], "model": BASES[1:], "rate": [2.0]}
 BY_DEPTH: Mapping[str, Any] = {"model": BASES[1:], "rate": [5 / 3]}  # 30 layers over gemma's 18

@@ -99,6 +99,8 @@ def train(
     JSON: the adapter's card, which is also written as `adapter_card.json` in the folder.
     """
     if example or (draft and plan):
+        if output:
+            out.refuse("--example and --draft write a plan and train nothing: leave out -o FOLDER")
         _write_plan(example or draft, None if example else plan, force=force)
         return
     if plan is None or output is None:
@@ -144,12 +146,9 @@ def _report(found: Any, output: Path) -> None:
 
     card = found.card
     out.say(bold=card["verdict"])
-    part, less = card["promise"].values()
-    out.say(
-        f" with a partner like the held-out stand-ins, two-hop accuracy is below "
-        f"{part:.0%} with a probability of at most {less:.0%}",
-        "Promise:",
-    )
+    promise = "two-hop accuracy is below {:.0%} with a probability of at most {:.0%}"
+    promise = promise.format(*card["promise"].values())
+    out.say(f" with a partner like the held-out stand-ins, {promise}", "Promise:")
     columns = {"questions": "what", "right (95% interval over questions)": out.format_share}
     out.show(f"{output}: right answers ({card['settings']['answers']})", columns, found.shares)
     where = f"card: {output / 'adapter_card.json'}"

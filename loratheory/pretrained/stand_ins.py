@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from loratheory.adapters import Adapter
+from loratheory.arguments import suggest
 from loratheory.pretrained.attach import attach
 from loratheory.pretrained.fresh import FreshStandIns, Texts, make_fresh_stand_ins
 from loratheory.pretrained.generate import measure_answers
@@ -234,9 +235,8 @@ def complete_plan(file: str | Path) -> dict[str, Any]:
         If the file cannot be read or a field is wrong; the message names the field.
     """
     content = read_facts(Path(file))
-    partner, phrases = content.get("partner"), content.pop("bridge", [])
-    if not isinstance(partner, dict):
-        partner = {}
+    given, phrases = content.get("partner"), content.pop("bridge", [])
+    partner = given if isinstance(given, dict) else {}
     kind, hop = ("answers", 2) if "answers" in partner else ("subjects", 1)
     if {*partner} - {"hop"} != {"templates", kind} or partner.setdefault("hop", hop) != hop:
         keys = ", ".join(sorted(partner)) or "none"
@@ -299,8 +299,9 @@ def read_facts(file: Path) -> dict[str, Any]:
     content = read_json(file, REMEDY)
     facts, replay = content.get("facts"), content.get("replay", [])
     attributes = content.get("answer_attributes", {})
-    if unknown := {*content} - {*Plan.__dataclass_fields__, *OTHER_KEYS}:
-        raise failure(file, f"there is no field {min(unknown)!r}", REMEDY)
+    known = {*Plan.__dataclass_fields__, *OTHER_KEYS}
+    if (wrong := min({*content} - known, default=None)) is not None:
+        raise failure(file, f"there is no field {wrong!r}", suggest(wrong, known, REMEDY))
     if not isinstance(facts, dict) or not are_texts([*facts, *facts.values()]):
         raise failure(file, "'facts' is no object from subjects to answers", REMEDY)
     names = set[str]()

@@ -233,8 +233,8 @@ def test_an_example_is_written_once_and_a_draft_trains_as_its_plan(given, run):
     assert run("train", "--example", "mine.json")[0] == 0
     load_plan("mine.json").check(None, 4)
     Path("mine.json").write_text(json.dumps(PLAN))
-    for words in (("--example", "mine.json"), ("mine.json", "--draft", "mine.json")):
-        code, _, err = run("train", *words)
+    for words in ("--example mine.json", "mine.json --draft mine.json", "mine.json --draft b -o a"):
+        code, _, err = run("train", *words.split())
         assert (code, err.count("\n")) == (2, 1)
     code, out, _ = run("train", "mine.json", "--draft", "-")
     assert json.loads(out)["two_hop_templates"] == ["there home of {}"]

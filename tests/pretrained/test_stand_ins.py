@@ -265,7 +265,7 @@ def test_the_default_trains_whole_answers_and_texts_of_the_base(plan, model):
 
 PARTNER = AFTER["partner"]
 WRONG = [
-    ({"fact": {}}, "there is no field 'fact'"),
+    ({"fact": {}}, "there is no field 'fact'; did you mean facts?"),
     ({"facts": {}}, "'facts' is no object from subjects to answers"),
     ({"facts": {"Ann": " "}}, "'facts' is no object"),
     ({"facts": {"Ann": "Peru", "Ann ": "Cuba"}}, "two facts have the subject 'Ann'"),

@@ -180,6 +180,12 @@ STUDY = study(
         *_both(level=SAME_SETTINGS[1:4], seed=[401], method=MANY[:1]),
         **FLOAT_32,
     ),
+    # More of the predictions of `second_sets_texts`, whose own numbers stay.
+    _part(
+        "further_sets_texts",
+        *_both(pair=OTHER_PAIRS, seed=[402], method=MANY[:1]),
+        quick=DISTILLED,
+    ),
     _part(
         "other_pairs_texts",
         *_both(pair=OTHER_PAIRS, level=[TOGETHER, "S1"], method=MANY[:1]),

@@ -184,6 +184,7 @@ STUDY = study(
     _part(
         "further_sets_texts",
         *_both(pair=OTHER_PAIRS, seed=[402], method=MANY[:1]),
+        *_both(level=SAME_SETTINGS[1:4], seed=[402], method=MANY[:1]),
         quick=DISTILLED,
     ),
     _part(

@@ -202,9 +202,9 @@ def test_limits_of_other_relations_and_skills_are_those_of_the_tables():
     text = "the sum answers {} (SmolLM2) and {} (gemma), with standard training {} and {};"
     assert text.format(*many) in words
     text = (
-        "four differences leave {} to {} (SmolLM2; {} to {} if all is shared) and {} to {} (gemma; "
+        "four differences leave {} to {} (SmolLM2; {} to {} if all is shared) and {} to {} (gemma;"
     )
-    text += "{} to {}), examples of half of the entities between the facts {} to {} (SmolLM2)"
+    text += " {} to {}), examples of half of the entities between the facts {} to {} (SmolLM2)"
     bases, ends = (ON_SMALL, ON_GEMMA), []
     rows = [("other_pairs_texts", "S2 to S5"), ("many_texts", "S0")]
     rows = [*product(bases, rows), *product(bases, [("other_pairs_texts", "S1")])]
@@ -351,12 +351,8 @@ def test_what_self_distillation_gives_is_in_the_stored_tables():
     assert said.format(*found["S4, other trainer"]) in words
     sets = ("many_texts", "second_sets_texts", "further_sets_texts")
     wanted = f"part in {sets} and rule == 'sum' and level == 'S0' and method == {TEXTS!r}"
-    means = (
-        read_table("lm_strangers")
-        .query(wanted)
-        .groupby(["pair", "base", "part"])[["two_hop", "hop_1"]]
-        .mean()
-    )
+    rows = read_table("lm_strangers").query(wanted)
+    means = rows.groupby(["pair", "base", "part"])[["two_hop", "hop_1"]].mean()
     others = means.drop(index="many_texts", level="part")["two_hop"]
     assert f"on two others {percent(others.min())}% to {percent(others.max())}%, at" in words
     hop_1, said, names = means["hop_1"], " ".join(TRAIN.split()), ("employer, tool", "trade, fruit")
@@ -364,8 +360,10 @@ def test_what_self_distillation_gives_is_in_the_stored_tables():
     assert "employers keep {}%, {}% and {}% on three".format(*few) in said
     assert "professions {}%, {}% and {}% (without".format(*least) in said
     assert f"keep {min(least)}% to {max(least)}% of the hop-1" in words
-    rest = hop_1[hop_1 > hop_1["trade, fruit", ON_SMALL[5:]].max()].min()
-    assert f"all else {percent(rest)}% or more" in words
+    rest = hop_1.drop(index=("trade, fruit", ON_SMALL[5:]))
+    assert f"others {percent(rest.min())}% or more" in words
+    third = percent(rest["trade, fruit", ON_GEMMA[5:], "further_sets_texts"])
+    assert f"On gemma professions keep {third}% on the third" in said
 
 
 def test_what_templates_with_other_ends_keep_is_in_the_stored_tables():

@@ -180,7 +180,7 @@ STUDY = study(
         *_both(level=SAME_SETTINGS[1:4], seed=[401], method=MANY[:1]),
         **FLOAT_32,
     ),
-    # More of the predictions of `second_sets_texts`, whose own numbers stay.
+    # Predicted in `second_sets_texts`; apart from it, so that its numbers stay.
     _part(
         "further_sets_texts",
         *_both(pair=OTHER_PAIRS, seed=[402], method=MANY[:1]),

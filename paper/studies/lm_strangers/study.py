@@ -127,7 +127,7 @@ STUDY = study(
         *_both(level=SAME_SETTINGS[1:3], seed=[401], method=[LONG]),
         quick=FRESH,
     ),
-    _part("merges_fresh", *_both(pair=PAIRS, method=[FRESH]), quick=FRESH, act=measure_merges),
+    _part("merges_fresh", *_both(pair=PAIRS, method=[FRESH]), quick="standard", act=measure_merges),
     _part(
         "more_level_sets",
         *_both(level=SAME_SETTINGS[1:4], seed=[402], method=[FRESH]),
@@ -168,7 +168,7 @@ STUDY = study(
     _part(
         "merges_texts",
         *_both(pair=PAIRS, method=[MORE_DISTILLED]),
-        quick=DISTILLED,
+        quick="standard",
         act=measure_merges,
     ),
     _part("sets_texts", *_both(seed=[*range(401, 410)], method=MANY[:1]), quick=DISTILLED),
